@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from archdsl.diagnostics import ArchError as ArchError
     from archdsl.diagnostics import Diagnostic as Diagnostic
     from archdsl.differences.diff import diff as diff
+    from archdsl.frontends.families import import_family as import_family
     from archdsl.frontends.importing import import_model as import_model
     from archdsl.graph import Graph as Graph
     from archdsl.graph import Node as Node
@@ -52,6 +53,7 @@ _PLACES = {
     "compare": "library.compare",
     "diff": "differences.diff",
     "verify": "verification.verify",
+    "import_family": "frontends.families",
     "import_model": "frontends.importing",
     "predict": "prediction.predict",
     "bench": "timing.bench",

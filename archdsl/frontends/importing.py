@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.axes import MOST
+from archdsl.backends.spec.recover import Shorten, recover, stay_flat
 from archdsl.backends.weights import Weights, save
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_mappings, check_names, check_type, conflict
@@ -70,7 +71,8 @@ class ImportedModel:
     @property
     def network(self) -> Network:
         """The network of the spec, as `archdsl.loads` opens it, with the weights of the model."""
-        network = loads(self.text, name=f"{self.graph.name}.yaml")
+        variant = None if self.carried else self.graph.name
+        network = loads(self.text, variant=variant, name=f"{self.graph.name}.yaml")
         network.model = self
         return network
 
@@ -150,7 +152,8 @@ def import_model(
     the spec computes other outputs than the model, E0801 without torch; E0001 for an unknown output, E0002 for a wrong
     `name` or `input`, E0003 for `args` that do not apply, E0004 for an argument of another type.
     """
-    model = read_model(source, name=name, input=input, args=args, flat=flat, outputs=outputs)
+    shorten = stay_flat if flat else recover
+    model = read_model(source, name=name, input=input, args=args, shorten=shorten, outputs=outputs)
     model.check  # noqa: B018 - other outputs are an error before anything is written
     return model
 
@@ -161,27 +164,30 @@ def read_model(
     name: str | None = None,
     input: InputSize | None = None,
     args: Mapping[str, object] | None = None,
-    flat: bool = False,
+    shorten: Shorten = recover,
     outputs: Sequence[str] = (),
 ) -> ImportedModel:
-    """Convert a model as `import_model` does, but compare the outputs only when `check` or `own_weights` is used."""
+    """Convert a model as `import_model` does, but compare the outputs only when `check` or `own_weights` is used.
+
+    `shorten` returns the spec of the flat graph, as in `to_spec`; with any but `recover`, a file that archdsl wrote is
+    read by its nodes.
+    """
     require_package("onnx")
     shape = _shape(input)
     check_names("outputs", outputs)
     if name is not None:
-        _check_name(name)
+        check_name(name)
     module = _as_module(source)
     if module is not None:
         _only_for(args, "a module")
-        return _from_module(
-            module, name or type(module).__name__, shape, f"imported from {type(module).__name__}", flat, outputs
-        )
-    check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
+        kind = type(module).__name__
+        return _from_module(module, name or _word(kind), shape, f"imported from {kind}", shorten, outputs)
+    own_name = default_name(source)
     path = os.fspath(source)  # type: ignore[arg-type]
     if is_factory(path):
-        return _from_factory(path, name, args or {}, shape, flat, outputs)
+        return _from_factory(path, name or own_name, args or {}, shape, shorten, outputs)
     _only_for(args, "a file")
-    return _from_file(Path(path), name, flat, shape, outputs)
+    return _from_file(Path(path), name, shorten, shape, outputs)
 
 
 def _only_for(args: Mapping[str, object] | None, source: str) -> None:
@@ -190,7 +196,18 @@ def _only_for(args: Mapping[str, object] | None, source: str) -> None:
         raise conflict(f"`args` are passed to a factory; the model is {source}", "a factory is package.module:function")
 
 
-def _check_name(name: object) -> None:
+def default_name(source: str | os.PathLike[str] | nn.Module) -> str:
+    """Return the name of the network of a model: that of its class, factory or file. Raises E0004 for another type."""
+    module = _as_module(source)
+    if module is not None:
+        return _word(type(module).__name__)
+    check_type("source", source, "a path, `package.module:factory` or a torch.nn.Module", str, os.PathLike)
+    path = os.fspath(source)  # type: ignore[arg-type]
+    return _word(path.rpartition(":")[2].rpartition(".")[2] if is_factory(path) else Path(path).stem)
+
+
+def check_name(name: object) -> None:
+    """Raise E0002 unless it can be the name of a network."""
     if isinstance(name, str) and _NAME.fullmatch(name):
         return
     raise error(
@@ -213,7 +230,9 @@ def _shape(size: InputSize | None) -> Shape | None:
 # --- a file ----------------------------------------------------------------------------------------------
 
 
-def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None, outputs: Sequence[str]) -> ImportedModel:
+def _from_file(
+    path: Path, name: str | None, shorten: Shorten, shape: Shape | None, outputs: Sequence[str]
+) -> ImportedModel:
     from archdsl.frontends.archdsl_files import own_spec
     from archdsl.frontends.checks import check_file
     from archdsl.frontends.cut import cut
@@ -224,6 +243,7 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None, ou
     from archdsl.runtime.model import read_facts
 
     facts = read_facts(path)
+    flat = shorten is not recover
     with limited(facts.size):
         model = read(facts.path, partial(cut, outputs=outputs))
         source = f"imported from {facts.path.name}"
@@ -238,7 +258,7 @@ def _from_file(path: Path, name: str | None, flat: bool, shape: Shape | None, ou
                     return _imported(own, True, partial(check_file, facts, model), (str(path),))
                 shape = shape or (own.graph.nodes[own.graph.inputs[0]].shape if len(own.graph.inputs) == 1 else None)
         title = name or _word(facts.metadata.get("name") or facts.path.stem)
-        spec = to_spec(model, title, _sizes(model, shape), source, flat)
+        spec = to_spec(model, title, _sizes(model, shape), source, shorten)
         compare = partial(check_file, facts, model, outputs=outputs)
         return _imported(spec, False, compare, (str(path),), lost_facts(model))
 
@@ -292,10 +312,10 @@ def _as_module(source: object) -> nn.Module | None:
 
 def _from_factory(
     factory: str,
-    name: str | None,
+    name: str,
     args: Mapping[str, object],
     shape: Shape | None,
-    flat: bool,
+    shorten: Shorten,
     outputs: Sequence[str],
 ) -> ImportedModel:
     _require_size(shape)
@@ -303,12 +323,11 @@ def _from_factory(
     require_package("torch", "E0801")
     from archdsl.frontends.torch_module import call
 
-    title = name or factory.rpartition(":")[2].rpartition(".")[2]
-    return _from_module(call(factory, args), title, shape, f"imported from {factory}", flat, outputs)
+    return _from_module(call(factory, args), name, shape, f"imported from {factory}", shorten, outputs)
 
 
 def _from_module(
-    module: nn.Module, name: str, shape: Shape | None, source: str, flat: bool, outputs: Sequence[str]
+    module: nn.Module, name: str, shape: Shape | None, source: str, shorten: Shorten, outputs: Sequence[str]
 ) -> ImportedModel:
     size = _require_size(shape)
     from archdsl.frontends.checks import check_module
@@ -320,7 +339,7 @@ def _from_module(
     filled = with_values(module)
     with stopped(filled, outputs):
         model = trace(filled, concrete(size))
-    spec = to_spec(model, _word(name), dict.fromkeys(model.shapes, size), source, flat)
+    spec = to_spec(model, name, dict.fromkeys(model.shapes, size), source, shorten)
     if filled is not module:
         spec = replace(spec, weights=_no_weights)
     return _imported(spec, False, partial(check_module, module, outputs=outputs), lost=module_facts(module))

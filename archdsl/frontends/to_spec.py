@@ -12,7 +12,7 @@ import numpy as np
 
 from archdsl.analysis.equal_nodes import partners
 from archdsl.backends.spec.flat import flat as flat_spec
-from archdsl.backends.spec.recover import Recovered, modules, recover
+from archdsl.backends.spec.recover import Recovered, Shorten, modules, recover
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.backends.weights import Weights
 from archdsl.backends.weights.tensors import TensorEntry
@@ -61,12 +61,13 @@ class ImportedSpec:
         return modules(self.graph) if self.recovered is None else self.recovered.flat
 
 
-def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, flat: bool = False) -> ImportedSpec:
+def to_spec(
+    model: SourceModel, name: str, sizes: Mapping[str, Shape], source: str, shorten: Shorten = recover
+) -> ImportedSpec:
     """Return the spec of the model. `sizes` are its inputs' shapes without the batch; `source` is that of the weights.
 
-    It has blocks and repeats where they make it shorter; with `flat`, one node after the other. The spec is elaborated
-    again, and its graph compared with the model, before it is returned. Raises E0842 for unsupported nodes, E0843 if no
-    spec can express the model.
+    The flat spec has one node after the other; `shorten` may return another. The flat one is elaborated again, and its
+    graph compared with the model. Raises E0842 for unsupported nodes, E0843 if no spec can express the model.
     """
     state = recognise(model, sizes)
     outputs = {_word(value, n): state.value(value) for n, value in enumerate(model.outputs)}
@@ -89,8 +90,8 @@ def to_spec(model: SourceModel, name: str, sizes: Mapping[str, Shape], source: s
             last = frozenset(state.channels_last)
             renamed, left_out = _changed_names(model, tensors)
             made = _made_parameters(model, graph, tensors)
-            recovered = None if flat else recover(graph, model.classes)
-            if recovered is not None and len(recovered.text.splitlines()) < len(text.splitlines()):
+            recovered = shorten(graph, model.classes, len(text.splitlines()))
+            if recovered is not None:
                 weights = partial(_weights, tensors, recovered.graph, recovered.graph, source)
                 pairs = partners(again, recovered.graph).items()
                 values = {path: values[other] for path, other in pairs if other in values}

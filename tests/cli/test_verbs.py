@@ -129,6 +129,8 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("import", lambda: archdsl.import_model("a.onnx", name="a b"), ["import", "a.onnx", "--name", "a b"]),
     ("import", lambda: archdsl.import_model("a.onnx", input="3x"), ["import", "a.onnx", "--input", "3x"]),
     ("import", lambda: archdsl.import_model("torch.nn:ReLU"), ["import", "torch.nn:ReLU"]),
+    ("import", lambda: archdsl.import_family(["a.onnx", "b/a.onnx"]), ["import", "a.onnx", "b/a.onnx"]),
+    ("import", lambda: archdsl.import_family(["a.onnx", "b.onnx"]), ["import", "a.onnx", "b.onnx"]),
     ("passes", lambda: archdsl.load("lenet5").optimised(["nope"]), ["passes", "lenet5", "--disable", "nope"]),
     ("passes", lambda: archdsl.load("lenet5").optimised(["nope"]), ["compile", "lenet5", "--disable", "nope"]),
     ("diagram", lambda: archdsl.load("lenet5").diagram(theme=_any("drak")), ["diagram", "lenet5", "--theme", "drak"]),

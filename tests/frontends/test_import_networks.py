@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.regnet import BlockParams
 
 from archdsl import loads, ops
+from archdsl.backends.spec.recover import stay_flat
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.importing import read_model
 from archdsl.frontends.to_spec import to_spec
@@ -73,7 +74,7 @@ def check(module: nn.Module, pixels: int, unused: tuple[str, ...] = ()) -> None:
     """Keys, shapes, values, parameters, MACs and outputs. `unused`: heads that run in training only."""
     size = (3, pixels, pixels)
     model = trace(module, size)
-    imported = to_spec(model, "net", dict.fromkeys(model.shapes, size), "test", True)
+    imported = to_spec(model, "net", dict.fromkeys(model.shapes, size), "test", stay_flat)
     weights, state = imported.weights(), module.state_dict()
     expected = {key: tensor for key, tensor in state.items() if not key.startswith(unused or ("/",))}
     assert set(weights) == set(expected)

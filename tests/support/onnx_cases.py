@@ -16,6 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from archdsl import loads
+from archdsl.backends.spec.recover import stay_flat
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.onnx_model import from_proto
 from archdsl.frontends.to_spec import to_spec
@@ -76,7 +77,7 @@ def held(model: onnx.ModelProto, x: np.ndarray[Any, Any]) -> str:
     try:
         source = from_proto(model)
         x = np.moveaxis(x, -1, 1) if source.channels_last else x
-        imported = to_spec(source, "net", dict.fromkeys(source.shapes, x.shape[1:]), "test", flat=True)
+        imported = to_spec(source, "net", dict.fromkeys(source.shapes, x.shape[1:]), "test", stay_flat)
     except (ArchError, ValueError):
         return "refused"
     wanted = expected(model, given)

@@ -6,10 +6,12 @@ other arguments and of the number of input channels. The text is elaborated and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from archdsl.analysis.equal_nodes import same_network
+from archdsl.backends.spec.recover.family import Member, Unalike, inside, joined
 from archdsl.backends.spec.recover.items import Naming
 from archdsl.backends.spec.recover.ops import Inexpressible
 from archdsl.backends.spec.recover.recovery import Recovery
@@ -32,25 +34,72 @@ MAX_DROPPED = 6
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A spec with blocks. `recovered` counts the modules that are calls or composites, `flat` the others, apart from
-    chains: these are the same in both forms."""
+    """A spec with blocks, and the graph of a network of it, which may be a variant.
+
+    `recovered` counts the modules that are calls or composites, `flat` the others, apart from chains: these are the
+    same in both forms.
+    """
 
     text: str
     graph: Graph
     recovered: int
     flat: int
 
+    @property
+    def lines(self) -> int:
+        """The number of lines of the text."""
+        return len(self.text.splitlines())
 
-def recover(graph: Graph, classes: Mapping[str, str] = {}) -> Recovered | None:
-    """Return the graph as the shortest spec that describes the same network; None if no form with blocks does.
+
+Shorten: TypeAlias = Callable[[Graph, Mapping[str, str], int], Recovered | None]
+"""Returns a spec of a graph, or None for the flat one. Receives the graph, the names of the classes of its modules, and
+the number of lines of the flat spec."""
+
+
+def stay_flat(graph: Graph, classes: Mapping[str, str], lines: int) -> None:
+    """Return None: the flat spec is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """All networks in one graph, and the names of the classes of its modules."""
+
+    graph: Graph
+    members: tuple[Member, ...]
+    classes: Mapping[str, str]
+
+
+def recover(graph: Graph, classes: Mapping[str, str] = {}, limit: int = MAX_LINES) -> Recovered | None:
+    """Return the graph as the shortest spec that describes the same network; None if no form with blocks does, in less
+    than `limit` lines.
 
     `classes` are the names of the classes of modules, by path. Graphs of more than `MAX_NODES` nodes are not tried.
     """
+    found = recover_family([graph], [classes], limit)
+    return found[0] if found and found[0].lines < limit else None
+
+
+def recover_family(
+    graphs: Sequence[Graph], classes: Sequence[Mapping[str, str]], limit: int = MAX_LINES
+) -> tuple[Recovered, ...]:
+    """Return several networks as the shortest spec in which each but the first is a variant; none as `recover`.
+
+    Raises `Unalike` for the first network that is no variant, whatever the `naming`.
+    """
+    graph, members = joined(graphs)
     if len(graph.nodes) > MAX_NODES:
-        return None
-    best: Recovered | None = None
+        return ()
+    paths = {path: word for number in range(len(graphs)) for path, word in _moved(classes, number).items()}
+    networks = _Networks(graph, members, paths)
+    best: tuple[Recovered, ...] = ()
+    unalike: Unalike | None = None
     for naming in ("nested", "flat", "sibling"):
-        best = _shorter(graph, classes, naming, MAX_LINES if best is None else len(best.text.splitlines())) or best
+        try:
+            best = _shorter(networks, naming, best[0].lines if best else min(limit, MAX_LINES)) or best
+        except Unalike as problem:
+            unalike = problem
+    if not best and unalike is not None:
+        raise unalike
     return best
 
 
@@ -59,31 +108,41 @@ def modules(graph: Graph) -> int:
     return sum(bool(group.path) and len(group.members) > 1 for group in tree(graph).walk())
 
 
-def _shorter(graph: Graph, classes: Mapping[str, str], naming: str, limit: int) -> Recovered | None:
+def _moved(classes: Sequence[Mapping[str, str]], number: int) -> Mapping[str, str]:
+    """The classes of the modules of a network by their paths in the graph of all."""
+    if len(classes) == 1:
+        return classes[0]
+    return {inside(number, path): word for path, word in classes[number].items()}
+
+
+def _shorter(networks: _Networks, naming: str, limit: int) -> tuple[Recovered, ...]:
     """The spec under one `naming`, if it has fewer lines; with fewer blocks if that with all is another network."""
+    graph = networks.graph
     rules = Naming(naming, tuple(node.id for node in graph.nodes if graph.is_shared(node)))
-    attempts = [Recovery(graph, classes, rules, projection) for projection in (("bn", False), None)]
+
+    def attempt(projection: tuple[str, bool] | None, failed: frozenset[str] = frozenset()) -> Recovery:
+        return Recovery(graph, networks.members, networks.classes, rules, projection, failed, failed)
+
+    attempts = [attempt(projection) for projection in (("bn", False), None)]
     blocks = attempts[-1].blocks
     every = frozenset(path for template in blocks for path in template.paths)
-    for attempt in attempts:
-        found = _verified(attempt, limit)
-        if not isinstance(found, bool):
+    for one in attempts:
+        found = _verified(one, limit)
+        if found is not None:
             return found
-        if not found:
-            return None
     for paths in [*(template.paths for template in blocks[::-1][:MAX_DROPPED]), every]:
-        found = _verified(Recovery(graph, classes, rules, None, paths, paths), limit)
-        if not isinstance(found, bool):
+        found = _verified(attempt(None, paths), limit)
+        if found is not None:
             return found
-    return None
+    return ()
 
 
-def _verified(recovery: Recovery, limit: int) -> Recovered | bool:
-    """The text of an attempt, made as short as it can be.
+def _verified(recovery: Recovery, limit: int) -> tuple[Recovered, ...] | None:
+    """The networks with the text of an attempt, made as short as it can be; empty if it has at least `limit` lines.
 
-    True if it does not describe the graph, so that another attempt might; False if it has at least `limit` lines.
+    None if it does not describe the graphs, so that another attempt might.
     """
-    graph = recovery.graph
+    name = recovery.graph.name
     try:
         for _ in range(MAX_ROUNDS):
             better = recovery.better()
@@ -92,10 +151,17 @@ def _verified(recovery: Recovery, limit: int) -> Recovered | bool:
             recovery = better
         text = recovery.text()
         if text.count("\n") >= limit:
-            return False
-        again = elaborate(document_of(from_source(Source(f"{graph.name}.yaml", text))))
-        if not same_network(graph, again):
-            return True
-        return Recovered(formatted(Source(f"{graph.name}.yaml", text)), again, *recovery.counts())
+            return ()
+        graphs = [
+            _elaborated(text, name, member.graph.name if n else None) for n, member in enumerate(recovery.members)
+        ]
+        if not all(same_network(member.graph, graph) for member, graph in zip(recovery.members, graphs, strict=True)):
+            return None
+        text = formatted(Source(f"{name}.yaml", text))
+        return tuple(Recovered(text, graph, *recovery.counts(number)) for number, graph in enumerate(graphs))
     except (ArchError, Inexpressible, Unfaithful):
-        return True
+        return None
+
+
+def _elaborated(text: str, name: str, variant: str | None) -> Graph:
+    return elaborate(document_of(from_source(Source(f"{name}.yaml", text), variant)))

@@ -6,9 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from archdsl.backends.spec.recover.family import Alignment, Member, NetHoles, Unalike, align
 from archdsl.backends.spec.recover.fields import MISSING, SIZES, Hole
 from archdsl.backends.spec.recover.items import Composite, Item, Naming, compose, item_of
 from archdsl.backends.spec.recover.ops import Inexpressible, Names, Put
@@ -38,11 +40,13 @@ class _Copy:
     heads: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Recovery:
     """The blocks of a graph under one `naming`. `projection`: the norm and bias that a shortcut is taken to imply."""
 
     graph: Graph
+    """All networks."""
+    members: Sequence[Member]
     classes: Mapping[str, str]
     naming: Naming
     projection: tuple[str, bool] | None
@@ -54,13 +58,15 @@ class Recovery:
     templates: dict[Group, tuple[Template, int]] = field(default_factory=dict)
     blocks: list[Template] = field(default_factory=list)
     root: Group = field(init=False)
-    outputs: YamlGroup = field(init=False)
+    nets: list[Group] = field(init=False)
     uses: Counter[str] = field(default_factory=Counter)
     beside: set[int] = field(default_factory=set)
     """The modules in shortcuts, which are no blocks."""
 
     def __post_init__(self) -> None:
         self.root = tree(self.graph)
+        self.nets = [member for member in self.root.members if isinstance(member, Group)]
+        self.nets = self.nets if len(self.members) > 1 else [self.root]
         for group in self.root.walk():
             items = [item_of(member) for member in group.members]
             self.content[group] = compose(items, group.exports, self.naming.shared)
@@ -70,7 +76,7 @@ class Recovery:
         for level in sorted(levels):
             copies: dict[str, list[_Copy]] = {}
             for group in levels[level]:
-                if group is not self.root and self._can_be_block(group):
+                if group is not self.root and group not in self.nets and self._can_be_block(group):
                     key, copy = self._copy(group)
                     copies.setdefault(key, []).append(copy)
             for same in copies.values():
@@ -160,15 +166,9 @@ class Recovery:
 
     def _wraps(self, copies: Sequence[_Copy]) -> bool:
         """Whether modules have nothing but a call, and are so many that they can be a repeat."""
-        group = copies[0].group
-        items, numbered = self.content[group], group.name[-1:].isdigit()
-        return (
-            numbered
-            and len(copies) > 2
-            and len(items) == 1
-            and isinstance(items[0], Group)
-            and items[0] in self.templates
-        )
+        contents = [self.content[copy.group] for copy in copies]
+        calls = all(len(items) == 1 and items[0] in self.templates for items in contents)
+        return calls and len(copies) > 2 and copies[0].group.name[-1:].isdigit()
 
     def _changes(self, copy: _Copy) -> bool:
         nodes = self.graph.nodes
@@ -202,31 +202,69 @@ class Recovery:
         if self.plain >= once and self.projection in (None, implied):
             return None
         projection = self.projection and implied
-        return Recovery(self.graph, self.classes, self.naming, projection, self.plain | once, self.failed)
+        plain = self.plain | once
+        return Recovery(self.graph, self.members, self.classes, self.naming, projection, plain, self.failed)
 
     def text(self) -> str:
         """Return the spec. Raises `Inexpressible`."""
         defaults = _defaults(self._layouts({})[2])
-        net, blocks, _ = self._layouts(defaults)
+        nets, blocks, _ = self._layouts(defaults)
         root = YamlGroup()
         root.put("name", YamlLeaf(self.graph.name))
-        nodes = [self.graph.nodes[i] for i in self.graph.inputs]
-        shapes = {node.path: YamlLeaf("x".join(map(str, concrete(node.shape)))) for node in nodes}
-        root.put("input", next(iter(shapes.values())) if len(shapes) == 1 else mapping(shapes, flow=True))
+        root.put("input", self.inputs(0))
+        args = mapping(self.aligned.values(0), flow=True)
         section = _defaults_layout(defaults, self.naming.word)
-        if section.entries:
-            root.put("defaults", section)
-        if blocks.entries:
-            root.put("blocks", blocks)
+        for key, part in (("args", args), ("defaults", section), ("blocks", blocks)):
+            if part.entries:
+                root.put(key, part)
+        net, outputs = nets[0]
         if isinstance(net, YamlGroup):
             net.flow = False
         root.put("net", net)
-        if [*self.graph.outputs.items()] != [("output", self.root.value)]:
-            root.put("outputs", self.outputs)
+        if outputs.entries:
+            root.put("outputs", outputs)
+        variants = {m.graph.name: self._variant_of(n, nets) for n, m in enumerate(self.members) if n}
+        if variants:
+            root.put("variants", mapping(variants))
         return write(_shortened(root))
 
-    def _layouts(self, defaults: Mapping[tuple[str, str], Any]) -> tuple[YamlLayout, YamlGroup, Counter[Any]]:
-        """The net, the blocks, and how often each field has each value in their text."""
+    def inputs(self, network: int) -> YamlLayout:
+        """Return the section `input` of a network."""
+        graph = self.members[network].graph
+        nodes = [graph.nodes[i] for i in graph.inputs]
+        shapes = {node.path: YamlLeaf("x".join(map(str, concrete(node.shape)))) for node in nodes}
+        return next(iter(shapes.values())) if len(shapes) == 1 else mapping(shapes, flow=True)
+
+    def _variant_of(self, network: int, nets: Sequence[tuple[YamlLayout, YamlGroup]]) -> YamlGroup:
+        """What a network has other than the first."""
+        out = mapping(self.aligned.values(network), flow=True)
+        size, (first, _), (own, outputs) = self.inputs(network), nets[0], nets[network]
+        names = [[*member.inputs.values()] for member in (self.members[0], self.members[network])]
+        if names[0] != names[1]:
+            raise Unalike(network, f"whose inputs are {names[0]}, not {names[1]}")
+        if text_of(size) != text_of(self.inputs(0)):
+            out.put("input", size)
+        net = self.aligned.override(network, first, own)
+        if net is not None:
+            out.put("net", net)
+            out.flow = False
+        if text_of(outputs) != text_of(nets[0][1]):
+            out.put("outputs", outputs)
+        return out
+
+    @cached_property
+    def aligned(self) -> Alignment:
+        """What the nets have in common."""
+        nets = [NetHoles() for _ in self.members]
+        if len(nets) > 1:
+            for network, net in enumerate(nets):
+                net.layout, _ = self._net(network, self.writer(net.put, {}))
+        return align(nets, self.nets, {template.name for template in self.blocks})
+
+    def _layouts(
+        self, defaults: Mapping[tuple[str, str], Any]
+    ) -> tuple[list[tuple[YamlLayout, YamlGroup]], YamlGroup, Counter[Any]]:
+        """The nets with their outputs, the blocks, and how often each field has each value in their text."""
         seen: Counter[Any] = Counter()
         self.uses.clear()
         blocks = YamlGroup()
@@ -234,16 +272,30 @@ class Recovery:
             writer = self.writer(_texts(template), defaults)
             writer.collapse, writer.seen, writer.uses = True, seen, self.uses
             blocks.put(template.header(), self._block(template, writer))
-        writer = self.writer(_keep, defaults)
-        writer.collapse, writer.seen, writer.uses = True, seen, self.uses
-        inputs = {i: self.graph.nodes[i].path for i in self.graph.inputs}
-        cursor = self.graph.inputs[0] if len(inputs) == 1 else -1
-        net = writer.body(self.root, Names(None, dict(inputs)), cursor)
-        if [*self.graph.outputs.items()] != [("output", self.root.value)]:
-            names = Names(None, {**inputs, **writer.inside})
-            refs = {name: YamlLeaf(names.reference(node)) for name, node in self.graph.outputs.items()}
-            self.outputs = mapping(refs, flow=True)
-        return net, blocks, seen
+        nets, most = [], Counter[str]()
+        for network in range(len(self.members)):
+            writer = self.writer(_keep, defaults)
+            nets.append(self._net(network, writer))
+            most |= writer.uses
+            if not network and len(self.members) > 1:
+                writer = self.writer(self.aligned.put(), defaults)
+                nets[0] = self._net(0, writer)
+            if not network:
+                seen.update(writer.seen)
+        self.uses.update(most)
+        return nets, blocks, seen
+
+    def _net(self, network: int, writer: Writer) -> tuple[YamlLayout, YamlGroup]:
+        """The net of a network and its outputs, which are empty if the last node is the only one."""
+        member, group = self.members[network], self.nets[network]
+        writer.net = True
+        inputs = member.inputs
+        net = writer.body(group, Names(None, dict(inputs)), next(iter(inputs)) if len(inputs) == 1 else -1)
+        if [*member.outputs.items()] == [("output", group.value)]:
+            return net, YamlGroup()
+        names = Names(None, {**inputs, **writer.inside})
+        refs = {name: YamlLeaf(names.reference(node)) for name, node in member.outputs.items()}
+        return net, mapping(refs, flow=True)
 
     def _block(self, template: Template, writer: Writer) -> YamlLayout:
         group = template.sample
@@ -259,15 +311,17 @@ class Recovery:
                 layout.put("shortcut", YamlLeaf("if_same_shape"))
         return layout
 
-    def counts(self) -> tuple[int, int]:
-        """Return how many modules are calls or composites, and how many are neither, and no chain or a failed block."""
+    def counts(self, network: int) -> tuple[int, int]:
+        """Return how many modules of a network are calls or composites, and how many are neither, and no chain or a
+        failed block."""
         recovered = flat = 0
-        for group, items in self.content.items():
+        for group in self.nets[network].walk():
+            items = self.content[group]
             chained = all(item.reads == [before.value] for before, item in pairwise(items))
             composite = len(items) == 1 and isinstance(items[0], Composite)
-            block = group is not self.root and (group in self.templates or composite)
+            block = group is not self.nets[network] and (group in self.templates or composite)
             recovered += block
-            flat += group is not self.root and not block and (not chained or group.path in self.failed)
+            flat += group is not self.nets[network] and not block and (not chained or group.path in self.failed)
         return recovered, flat
 
 

@@ -46,6 +46,8 @@ class Template:
     texts: list[str | None] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     inputs: tuple[str, ...] = ()
+    net: bool = False
+    """Whether it is the net of several networks, of which each count is an argument of its own."""
 
     @property
     def arguments(self) -> list[Param]:
@@ -112,8 +114,10 @@ def _expression(
     kind = holes[0].field
     sized = kind in SIZES and all(type(values[n]) is int and values[n] > 0 for n in known)
     params = [p for p in template.params if (p.field in SIZES) == sized or p.field == kind]
-    for param in params:
-        if (sized or param.field == kind) and all(_same(param.values[n], values[n]) for n in known):
+    for param in () if template.net and kind == "repeat" else params:
+        if (param.field == kind or (sized and param.field != "repeat")) and all(
+            _same(param.values[n], values[n]) for n in known
+        ):
             return param.name
     if sized and kind != "repeat":
         local = [hole.channels for hole in holes]

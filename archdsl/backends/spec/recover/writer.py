@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archdsl.backends.spec.recover.fields import MISSING, SIZES, Hole, literal
+from archdsl.backends.spec.recover.fields import MISSING, SIZES, Hole, holes, literal, written
 from archdsl.backends.spec.recover.items import Composite, Item, Naming, OpItem
 from archdsl.backends.spec.recover.ops import Names, OpWriter
 from archdsl.backends.spec.recover.templates import Template
@@ -50,6 +50,8 @@ class Writer(OpWriter):
     templates: Mapping[Group, tuple[Template, int]]
     projection: tuple[str, bool] | None
     collapse: bool = False
+    net: bool = False
+    """Whether it writes a net: names of blocks are holes, and so are the counts of equal ops behind each other."""
     uses: Counter[str] = field(default_factory=Counter)
     """How often the text has a call of each block; a repeat counts as several."""
     inside: dict[int, str] = field(default_factory=dict)
@@ -121,14 +123,14 @@ class Writer(OpWriter):
 
     def _list(self, items: list[Item], names: Names, cursor: int, path: str, readers: Counter[int]) -> YamlLayout:
         layouts: list[YamlLayout] = []
-        for run in self._runs(items, readers):
+        for run in self._runs(items, readers, listed=True):
             element = self._run(run, names, cursor, path, listed=True)
             cursor = run[-1].value
             inline = isinstance(run[0], Group) and run[0] not in self.templates
             bare = isinstance(element, YamlGroup) and inline and element.get("dense") is None and element.get("repeat")
             layouts.append(listing([element], flow=True) if bare else element)
         out = _collapsed(layouts) if self.collapse else layouts
-        if len(out) == 1 and isinstance(out[0], YamlGroup) and out[0].get("repeat") and len(items) > 1:
+        if len(out) == 1 and isinstance(out[0], YamlGroup) and out[0].get("repeat"):
             return out[0]
         return _flowing(listing(out))
 
@@ -140,7 +142,8 @@ class Writer(OpWriter):
             key = self._key(run, kinds)
             self.inside = {}
             element = self._run(run, own, cursor, path)
-            whole = len(runs) == 1 and (len(run) > 1 or not _name(run[0]))
+            named = isinstance(element, YamlGroup) and element.get("as")
+            whole = len(runs) == 1 and (len(run) > 1 or named or not _name(run[0]))
             if whole and not (isinstance(element, YamlGroup) and element.get("from")):
                 return element
             out.entries.append(YamlEntry(element, YamlLeaf(f".{key}" if key in _DOTTED else key)))
@@ -165,13 +168,14 @@ class Writer(OpWriter):
 
     # --- runs ------------------------------------------------------------------------------------------------
 
-    def _runs(self, items: Sequence[Item], readers: Counter[int]) -> list[list[Item]]:
-        """Calls of one block that are one repeat, and layers that are one dense block; other items alone."""
+    def _runs(self, items: Sequence[Item], readers: Counter[int], listed: bool = False) -> list[list[Item]]:
+        """Calls of one block that are one repeat, layers that are one dense block, and equal ops of the list of a net;
+        other items alone."""
         runs: list[list[Item]] = []
         at_item = 0
         while at_item < len(items):
             run = [items[at_item]]
-            while at_item + len(run) < len(items) and self._continues(run, items[at_item + len(run)], readers):
+            while at_item + len(run) < len(items) and self._continues(run, items[at_item + len(run)], readers, listed):
                 run.append(items[at_item + len(run)])
             if len(run) > 1 and isinstance(run[0], Group) and not self._short(run, whole=len(run) == len(items)):
                 run = run[:1]
@@ -179,7 +183,7 @@ class Writer(OpWriter):
             at_item += len(run)
         return runs
 
-    def _continues(self, run: list[Item], item: Item, readers: Counter[int]) -> bool:
+    def _continues(self, run: list[Item], item: Item, readers: Counter[int], listed: bool) -> bool:
         first, last = run[0], run[-1]
         if item.reads != [last.value] or readers[last.value] != 1:
             return False
@@ -190,6 +194,8 @@ class Writer(OpWriter):
             return self._same_calls(layers, True)
         if isinstance(first, Group) and isinstance(item, Group):
             return len(first.reads) == 1 and self._same_calls([first, last, item], False) and self._equal(run[1:], item)
+        if isinstance(first, OpItem) and isinstance(item, OpItem):
+            return listed and self.net and _fields(first) == _fields(item)
         return False
 
     def _same_calls(self, items: Sequence[Item], equal: bool) -> bool:
@@ -226,7 +232,14 @@ class Writer(OpWriter):
     def _run(self, run: list[Item], names: Names, cursor: int, path: str, listed: bool = False) -> YamlLayout:
         first = run[0]
         if isinstance(first, OpItem):
-            return self.op(first, names, cursor, path)
+            put = self.put
+            if len(run) > 1:
+                self.put = lambda hole: put(hole._replace(channels=0))  # no copy but the first reads so many
+            op = self.op(first, names, cursor, path)
+            self.put = put
+            if listed and self.net and op.get("from") is None:
+                self._count(op, len(run))
+            return op
         if isinstance(first, Composite):
             return self.composite(first, names, cursor, path) if len(run) == 1 else self._dense(run, cursor, names)
         if first not in self.templates:
@@ -268,6 +281,7 @@ class Writer(OpWriter):
         template, copy = self.templates[groups[0]]
         other = self.templates[groups[1]][1] if len(groups) > 1 else -1
         self.uses[template.name] += 1
+        name = (self.put(Hole("block", template.name, MISSING, 0))[0] if self.net else None) or template.name
         words, positional = [], True
         for param in template.arguments:
             channels = [at(self.graph.nodes[group.reads[0]].shape[0]) for group in groups[:2]]
@@ -281,7 +295,7 @@ class Writer(OpWriter):
                 positional = False
             else:
                 words.append(text if positional else f"{param.name}={text}")
-        return f"{template.name}({', '.join(words)})" if words else template.name
+        return f"{name}({', '.join(words)})" if words else name
 
     # --- composites ------------------------------------------------------------------------------------------
 
@@ -362,6 +376,15 @@ class Writer(OpWriter):
     def _then(self, out: YamlGroup, item: Composite) -> None:
         if item.then is not None:
             out.put("then", self.act(item.then, "then"))
+
+
+def _fields(item: OpItem) -> list[Any]:
+    """The ops of an item with their fields; an op that runs again is only equal to itself."""
+    norm = any(node.op.role == "norm" for node in item.nodes)
+    return [
+        (written(node), node.shared_with and node.id, [h[:2] for h in holes(node, written(node), {}, norm)])
+        for node in item.nodes
+    ]
 
 
 def _groups(group: Group) -> list[Group]:
