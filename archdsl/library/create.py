@@ -50,7 +50,7 @@ def create_model(
 
     `pretrained` is a source of weights as for `Network.weights`, or True for those of the tag, without a tag the first
     of `archdsl.pretrained.available(name)`: only with a name of weights it may reach the network. Tensors whose shapes
-    `num_classes` changes are initialised from `seed`.
+    `num_classes` changes are initialised from `seed`; the first filters are adapted to `in_chans`.
 
     Raises the errors of `load`, `Network.weights` and `Network.to_torch`; E0003 if the spec has no argument for
     `num_classes`, or for parameters that exclude each other; E0002 if it has no stages for `features_only`.
@@ -70,7 +70,8 @@ def create_model(
     elif num_classes == 0:
         graph = _ending_at(graph, {"features": _head(name, net, args).sources[0]})
     fresh = _resized(plain, net) if source is not None else []
-    return _module(net, graph, net.weights(source, seed, fresh), chosen)
+    adapt = source is not None and in_chans is not None and net.input != plain.input
+    return _module(net, graph, net.weights(source, seed, fresh, adapt_input=adapt), chosen)
 
 
 def list_models(

@@ -34,7 +34,7 @@ def release(name: str, network: str = "") -> Release:
     rest = name.removeprefix(prefix)
     if prefix == "torchvision:":
         model, dot, chosen = rest.rpartition(".")
-        full, url, about = registries.torchvision_set(model if dot else network, chosen)
+        full, url, about = registries.torchvision_set(model if dot else network, chosen, bool(dot))
         path, digest = fetch(url, registries.hash_in(url), _torch_caches())
         return Release(prefix + full, url, path, digest, about)
     if prefix == "timm:":

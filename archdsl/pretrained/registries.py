@@ -14,16 +14,19 @@ from archdsl.packages import require_package
 from archdsl.pretrained.release import UNSTATED, About, unknown
 
 
-def torchvision_set(model: str, name: str) -> tuple[str, str, About]:
+def torchvision_set(model: str, name: str, written: bool = True) -> tuple[str, str, About]:
     """Return the full name of a set of torchvision (`resnet50.IMAGENET1K_V2`), its address, and what is known of it.
 
+    `written`: whether the name of the weights has the network, which then may be misspelt.
     Raises E0621 if the network or the set is unknown, E0807 without torchvision.
     """
     require_package("torchvision")
     from torchvision.models import get_model_weights, list_models
 
     if model not in list_models():
-        help = did_you_mean(model, list_models()) or "name one: `torchvision:resnet50.IMAGENET1K_V2`"
+        help = (
+            did_you_mean(model, list_models()) if written else "name its network: `torchvision:resnet50.IMAGENET1K_V2`"
+        )
         raise unknown(f"torchvision has no network `{model[:80]}`", help)
     sets = get_model_weights(model)
     if name not in sets.__members__:

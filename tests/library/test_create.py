@@ -66,6 +66,16 @@ def test_weights_of_another_head() -> None:
     assert all(torch.equal(value, source[key]) for key, value in backbone.items())
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_weights_for_other_channels_are_adapted_as_in_timm(channels: int) -> None:
+    from timm.models import adapt_input_conv
+
+    source = random_weights(archdsl.load("resnet18").to_torch(), torch.float32)
+    adapted = create_model("resnet18", source, in_chans=channels).state_dict()
+    expected = adapt_input_conv(channels, source["conv1.weight"])
+    assert torch.allclose(adapted["conv1.weight"], expected, atol=1e-6)
+
+
 def test_other_arguments_go_to_the_spec() -> None:
     assert len(create_model("resnet18", n=[1, 1, 1, 1], num_classes=4).layer1) == 1
 

@@ -462,6 +462,7 @@ def test_names() -> None:
     ("name", "part", "help"),
     [
         ("torchvision:IMAGENET1K_V3", "no weights `IMAGENET1K_V3` of `resnet50`", "IMAGENET1K_V1, IMAGENET1K_V2"),
+        ("torchvision:resnet50", "no weights `resnet50` of `resnet50`", "IMAGENET1K_V1"),
         ("torchvision:resnt50.IMAGENET1K_V2", "no network `resnt50`", "did you mean `resnet50`?"),
         ("timm:resnet50.a9_in1k", "timm has no weights", "resnet50.a1_in1k"),
         ("timm:resnt50.a1_in1k", "timm has no weights", ""),
@@ -478,6 +479,12 @@ def test_wrong_names(net: Loopback, name: str, part: str, help: str) -> None:
     assert found.code == "E0621"
     assert part in found.message and help in found.help
     assert not net.requests
+
+
+def test_a_spec_with_a_name_of_its_own(net: Loopback) -> None:
+    found = problem(lambda: archdsl.load("tiny.yaml").weights("torchvision:IMAGENET1K_V2"))
+    assert found.message == "torchvision has no network `tiny`"
+    assert found.help == "name its network: `torchvision:resnet50.IMAGENET1K_V2`"
 
 
 def test_a_missing_package(net: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
