@@ -13,8 +13,9 @@ import pytest
 import archdsl
 from archdsl.analysis.count import count
 from archdsl.analysis.equal_nodes import same_network
-from archdsl.backends.spec.recover import recover
+from archdsl.backends.spec.recover import MAX_LINES, recover
 from archdsl.graph import Graph
+from archdsl.spec.find import library_networks
 
 LINES = {
     "resnet18": 25, "resnet50": 25, "resnet152": 25, "densenet201": 30, "googlenet": 45, "mobilenet_v2": 33,
@@ -29,8 +30,8 @@ def tensors(graph: Graph) -> dict[str, tuple[int, ...]]:
     return {tensor.key: tensor.param.shape for tensor in graph.tensors if not tensor.node.training}
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in LINES])
-def test_networks_of_the_library(name: str) -> None:
+def recovered_lines(name: str) -> int:
+    """The lines of the recovered text of a network of the library, which has the same tensors, MACs and depth."""
     source = archdsl.load(name).graph
     recovered = recover(source)
     assert recovered is not None
@@ -38,7 +39,18 @@ def test_networks_of_the_library(name: str) -> None:
     assert tensors(graph) == tensors(source)
     before, after = count(source), count(graph)
     assert (before.macs, before.depth) == (after.macs, after.depth)
-    assert len(recovered.text.splitlines()) <= LINES[name], recovered.text
+    return len(recovered.text.splitlines())
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in LINES])
+def test_networks_of_the_library(name: str) -> None:
+    assert recovered_lines(name) <= LINES[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(library_networks().keys() - LINES))
+def test_every_network_of_the_library_has_a_form_with_blocks(name: str) -> None:
+    assert recovered_lines(name) <= MAX_LINES
 
 
 SHORT = """\
