@@ -206,7 +206,7 @@ class Blur2d(nn.Module):
         return {"kernel": kernel}
 
     def forward(self, x: Tensor) -> Tensor:
-        kernels = self.kernel.expand(x.shape[1], 1, *self.kernel.shape)
+        kernels = self.kernel * x.new_ones(x.shape[1], 1, *[1] * len(self.kernel_size))
         x = F.pad(x, self.pads, mode="reflect")
         return F.conv2d(x, kernels, stride=self.stride, groups=x.shape[1])
 

@@ -84,6 +84,7 @@ def program(graph: Graph) -> Program:
     """Return the modules of a graph. A tensor's key is the path of children that leads to it, then its own name."""
     root, _ = _Builder(graph).block(graph.root)
     root.inputs = graph.inputs
+    root.steps = _early(root.steps)
     root.container = ""
     return Program(graph.name, root, tuple(graph.outputs), tuple(graph.aux))
 
@@ -348,6 +349,19 @@ def _read(steps: Sequence[ForwardStep], outputs: Sequence[int]) -> list[ForwardS
             needed.update(values(step.expr))
             kept.append(step)
     return kept[::-1]
+
+
+def _early(steps: Sequence[ForwardStep]) -> tuple[ForwardStep, ...]:
+    """Return the steps with each auxiliary head behind its input: its backward pass then begins when that of the layers
+    after it has freed their activations."""
+    order = [step for step in steps if not step.training]
+    for head in (step for step in steps if step.training):
+        reads = set(values(head.expr))
+        place = max((n for n, step in enumerate(order, 1) if not reads.isdisjoint(step.outputs)), default=0)
+        while place < len(order) and order[place].training:
+            place += 1
+        order.insert(place, head)
+    return tuple(order)
 
 
 def _inputs(steps: Sequence[ForwardStep]) -> tuple[int, ...]:
