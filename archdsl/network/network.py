@@ -66,6 +66,12 @@ class Network(Drawable):
         """What `load` raises without `partial`."""
         self.model: OwnModel | None = None
         """The model that the network was read from; None for the network of a spec."""
+        self.opened: tuple[Callable[..., Network], tuple[object, ...]] | None = None
+        """The function that read the network, and its arguments."""
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        """Copy the network, also into another process, as its spec, which has been read: this opens no file."""
+        return super().__reduce__() if self.opened is None else (*self.opened, {"model": self.model})
 
     # --- properties --------------------------------------------------------------------------------------
 

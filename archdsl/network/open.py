@@ -138,4 +138,6 @@ def _network(
             raise problem
     except ArchError as e:
         raise e if size is None else resized(e, spec, size) from None
-    return Network(document, graph if problem is None else replace(graph, complete=False), args, problem)
+    network = Network(document, graph if problem is None else replace(graph, complete=False), args, problem)
+    network.opened = _network, (spec, unread, dict(args), size, partial)
+    return network

@@ -182,7 +182,8 @@ def test_every_layer_is_traced() -> None:
     name: layers
     input: 4x12x12
     net: [3x3 conv 8 pad=same, 2x2 maxpool pad=same /1, 3x3 avgpool pad=same /1 inside, 3x3 blurpool /1,
-          droppath 0.5, hardsigmoid alpha=0.3 beta=0.5, scaled_tanh, ln, pixelshuffle 2, pixelunshuffle 2, softmax space]
+          droppath 0.5, hardsigmoid alpha=0.3 beta=0.5, scaled_tanh, ln, pixelshuffle 2, pixelunshuffle 2,
+          softmax space]
     """
     module = archdsl.loads(textwrap.dedent(text)).to_torch()
     x = torch.randn(2, 4, 12, 12)
