@@ -206,9 +206,11 @@ def _check_existing(
         raise _cannot_write(target, "the file is read-only", help="replace it with `--force`")
     if link or replaceable is None or not replaceable(target):
         kind = "symbolic link" if link else "file"
+        edited = replaceable is None and not link
+        reason = "it may contain changes of yours" if edited else "archdsl did not write it for this purpose"
         raise error(
             "E0703",
-            f"the {kind} `{_short(target)}` already exists, and archdsl did not write it for this purpose",
+            f"the {kind} `{_short(target)}` already exists, and {reason}",
             status=2,
             help="choose another name, or replace it with `--force`",
         )

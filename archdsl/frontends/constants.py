@@ -6,7 +6,7 @@ larger than their inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -34,6 +34,8 @@ _EVALUATED = frozenset(
     "Add Cast Concat ConstantOfShape DequantizeLinear Div Floor Gather Identity Mul Neg "
     "Min Range Reshape Slice Squeeze Sub Transpose Unsqueeze".split()
 )
+_SIZED = frozenset(("ConstantOfShape", "Range"))
+"""Those whose output can be large though their inputs are small."""
 
 
 def evaluate_constant(state: ImportState, node: SourceNode) -> bool:
@@ -77,6 +79,31 @@ def evaluated(node: SourceNode, arrays: Mapping[str, Array]) -> Array:
     return np.asarray(outputs[0])
 
 
+def constant_of_shapes(state: ImportState, name: str, shapes: Mapping[str, Sequence[int]]) -> Array | None:
+    """The constant `name` if the values of the spec had these shapes; None if that cannot be computed."""
+    known: dict[str, Array] = {}
+    pending = [name]
+    while pending:
+        one = pending[-1]
+        maker = state.makers.get(one)
+        missing = [] if maker is None or maker.op_type == "Shape" else [i for i in maker.inputs if i and i not in known]
+        if one not in known and missing:
+            pending += missing
+            continue
+        pending.pop()
+        if one in known:
+            continue
+        if maker is None or (maker.op_type == "Shape" and maker.inputs[0] in state.constants):
+            known[one] = state.constants[one]
+        elif maker.op_type == "Shape" and state.is_standard(maker.inputs[0]):
+            known[one] = _part(maker, [state.batch, *shapes[state.value(maker.inputs[0])]])
+        elif maker.op_type in _EVALUATED - _SIZED and one in state.constants:
+            known[one] = evaluated(maker, known)
+        else:
+            return None
+    return known[name]
+
+
 def _range_size(start: Array, end: Array, step: Array) -> float:
     return abs(float(end) - float(start)) / max(abs(float(step)), 1e-30)
 
@@ -93,4 +120,9 @@ def constant_before(state: ImportState, index: int, name: str) -> Array | None:
 def _shape(state: ImportState, node: SourceNode) -> Array:
     constant = state.constants.get(node.inputs[0])
     shape = [state.batch, *state.view(node.inputs[0]).sizes] if constant is None else list(constant.shape)
+    return _part(node, shape)
+
+
+def _part(node: SourceNode, shape: Sequence[int]) -> Array:
+    """What a Shape node returns of a shape."""
     return np.array(shape[node.attributes.get("start", 0) : node.attributes.get("end", len(shape))], np.int64)

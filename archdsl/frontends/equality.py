@@ -137,7 +137,7 @@ def check(subject: Subject) -> OutputCheck:
             if sizes and not subject.declared:
                 return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, other=case.text)
             raise _different(subject, case, name, deviation)
-        worst = max(worst, deviation)
+        worst = max(worst, deviation, key=lambda one: one[:2])
         sizes.append(case.text)
     return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, *failed)
 

@@ -109,8 +109,8 @@ class ImportedModel:
     ) -> tuple[WrittenFile, ...]:
         """Write the spec to `path`, and the weights to the safetensors file `weights`; None: not written.
 
-        Everything is checked before the first file is written. Raises E0701 to E0704, E0003 if both are one file, E0845
-        as `weights` does.
+        Everything is checked before the first file is written. Raises E0002 for weights that are not named
+        `.safetensors`, E0701 to E0704, E0003 if both are one file, E0845 as `weights` does.
         """
         if path is not None and weights is not None and os.path.abspath(path) == os.path.abspath(weights):
             raise conflict("`weights` and the spec are one file", "give the weights another name")
@@ -118,6 +118,7 @@ class ImportedModel:
             check_target(path, inputs=self.files, force=force)
         if weights is not None:
             check_target(weights, inputs=self.files, force=force, replaceable=has_mark("weights"))
+            _check_suffix(Path(weights))
             values = self.weights
         written = []
         if path is not None:
@@ -127,6 +128,17 @@ class ImportedModel:
         if weights is not None:
             written.append(save(values, weights, {"name": self.graph.name}, inputs=self.files, force=force))
         return tuple(file for file in written if file is not None)
+
+
+def _check_suffix(path: Path) -> None:
+    """Raises E0002 for a name that other commands would read in another format."""
+    if path.suffix.lower() != ".safetensors":
+        raise error(
+            "E0002",
+            f"`weights` cannot be `{str(path)[-120:]}`: the file is written in the format of safetensors",
+            status=2,
+            help=f"`{path.with_suffix('.safetensors').name[:120]}` is possible",
+        )
 
 
 def import_model(

@@ -49,7 +49,8 @@ class SourceModel:
     state_dict; a file has none. `origins`: for a constant that is another view of a tensor (its values in order, with
     another shape), the name of that tensor. `learned` are the parameters of a module that the nodes read.
     `channels_last`: inputs that the file has with their channels last; `shapes` and the nodes have them first. `opset`
-    is that of the nodes.
+    is that of the nodes, `types` are the element types of the file's inputs and tensors. `output_names` are those of a
+    module's outputs; a file has the names of their values.
     """
 
     name: str
@@ -63,6 +64,8 @@ class SourceModel:
     state: tuple[str, ...] = ()
     channels_last: frozenset[str] = frozenset()
     opset: int = NEWEST
+    types: frozenset[int] = frozenset()
+    output_names: tuple[str, ...] = ()
 
 
 def read(path: Path, reduce: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda proto: proto) -> SourceModel:
@@ -79,7 +82,9 @@ def read(path: Path, reduce: Callable[[onnx.ModelProto], onnx.ModelProto] = lamb
     except FileNotFoundError as problem:
         raise not_a_model(path, f"the file of its weights does not exist: {problem.filename or ''}") from None
     except Exception as problem:  # protobuf's own errors, and those of onnx for tensors of a wrong size
-        raise not_a_model(path, str(problem).splitlines()[0][:200] if str(problem) else "it cannot be read") from None
+        plain = type(problem) is ValueError or isinstance(problem, (OSError, onnx.checker.ValidationError))
+        lines = str(problem).splitlines() if plain else []
+        raise not_a_model(path, lines[0][:200] if lines else "it is damaged, or not in the format of ONNX") from None
 
 
 def from_proto(proto: onnx.ModelProto) -> SourceModel:
@@ -91,12 +96,13 @@ def from_proto(proto: onnx.ModelProto) -> SourceModel:
     if len(graph.node) > MAX_NODES:
         raise error("E0841", f"the model has {len(graph.node):,} nodes; the limit is {MAX_NODES:,}")
     opset = _opset(proto)
-    _refuse_unsupported(graph, opset)
     _check_names(graph)
+    needed = _needed(graph)
+    _refuse_unsupported(needed, graph, opset)
     _check_inputs(graph)
     constants = {tensor.name: _values(tensor) for tensor in graph.initializer}
     nodes = []
-    for node in _sorted(graph):
+    for node in _sorted(needed, graph):
         if node.op_type == "Constant":
             constants[node.output[0]] = _constant(node)
         elif node.op_type == "Identity" and node.input[0] in constants:
@@ -109,7 +115,17 @@ def from_proto(proto: onnx.ModelProto) -> SourceModel:
     for name in last:
         nodes = _with_channels_last(nodes, name, len(shapes[name]))
         shapes[name] = (shapes[name][0], shapes[name][-1], *shapes[name][1:-1])
-    return SourceModel(graph.name, tuple(nodes), constants, shapes, outputs, opset=opset, channels_last=frozenset(last))
+    types = {value.type.tensor_type.elem_type for value in graph.input} | {one.data_type for one in graph.initializer}
+    return SourceModel(
+        graph.name,
+        tuple(nodes),
+        constants,
+        shapes,
+        outputs,
+        opset=opset,
+        channels_last=frozenset(last),
+        types=frozenset(types),
+    )
 
 
 def refused(code: str, problems: Mapping[tuple[str, str], Sequence[str]], total: int) -> ArchError:
@@ -141,19 +157,32 @@ def _opset(proto: onnx.ModelProto) -> int:
     raise error("E0841", f"the model's opset is {text}; archdsl reads {range_}: convert it with onnx.version_converter")
 
 
-def _refuse_unsupported(graph: onnx.GraphProto, opset: int) -> None:
+def _needed(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """The nodes that the outputs need, in the order of the file; the others are neither read nor refused."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+    pending = [value.name for value in graph.output]
+    needed: set[int] = set()
+    while pending:
+        index = makers.get(pending.pop())
+        if index is not None and index not in needed:
+            needed.add(index)
+            pending += graph.node[index].input
+    return [graph.node[index] for index in sorted(needed)]
+
+
+def _refuse_unsupported(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto, opset: int) -> None:
     """Raises E0841 for nodes with a graph of their own, of another domain, or that break the definition of their op."""
     context = onnx.checker.C.CheckerContext()
     context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": opset}
     problems: dict[tuple[str, str], list[str]] = {}
-    for node in graph.node:
+    for node in nodes:
         reason = _unsupported(node, opset, context)
         if reason:
             problems.setdefault((node.op_type, reason), []).append(node.name or ", ".join(node.output))
     if graph.sparse_initializer:
         problems["initializer", "it is sparse"] = [graph.sparse_initializer[0].values.name]
     if problems:
-        raise refused("E0841", problems, len(graph.node))
+        raise refused("E0841", problems, len(nodes))
 
 
 def _unsupported(node: onnx.NodeProto, opset: int, context: Any) -> str:
@@ -185,18 +214,21 @@ def _check_inputs(graph: onnx.GraphProto) -> None:
             raise error("E0841", f"the input `{value.name[:80]}` is of the type {name}, not floating-point numbers")
 
 
-def _sorted(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """The nodes, each after those that it reads. Raises ValueError for a cycle, and for a value that nothing makes."""
-    makers = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
+def _sorted(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Nodes of a graph, each after those that it reads.
+
+    Raises ValueError for a cycle, and for a value that nothing makes.
+    """
+    makers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
     known = {value.name for value in (*graph.input, *graph.initializer)}
     ordered: list[onnx.NodeProto] = []
     state: dict[int, bool] = {}
     """For each node that was reached, whether all that it reads is in order."""
-    for first in range(len(graph.node)):
+    for first in range(len(nodes)):
         pending = [first]
         while pending:
             index = pending[-1]
-            node = graph.node[index]
+            node = nodes[index]
             if state.get(index):
                 pending.pop()
                 continue
@@ -223,6 +255,7 @@ FLOATS = (
     onnx.TensorProto.BFLOAT16,
 )
 """Element types that all count as floating-point numbers: the spec computes in float32."""
+HALVES = frozenset((onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16))
 _POINTWISE = frozenset("Add Cast Div Dropout Identity Mul Sub".split())
 
 

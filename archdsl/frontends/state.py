@@ -244,7 +244,7 @@ class ImportState:
 
         Raises `Unsupported` if there is none.
         """
-        fitting = [n for n, shape in self.shapes.items() if concrete(shape)[1:] == tuple(sizes)]
+        fitting = self.fitting(sizes)
         pending = list(node.inputs[1:])
         while pending:
             maker = self.makers.get(pending.pop())
@@ -254,8 +254,39 @@ class ImportState:
                     return value
             pending += [] if maker is None or maker.outputs[0] not in self.constants else maker.inputs
         if not fitting:
-            raise Unsupported(f"no other value of the file has its size, {'x'.join(map(str, sizes))}")
+            text = "x".join(map(str, sizes))
+            raise Unsupported(f"a spec resizes by whole factors or to the size of another value, and none is {text}")
         return fitting[-1]
+
+    def fitting(self, sizes: Sequence[int]) -> list[str]:
+        """The values with these spatial sizes."""
+        return [name for name, shape in self.shapes.items() if concrete(shape)[1:] == tuple(sizes)]
+
+    def shapes_of_larger_inputs(self, more: int) -> dict[str, tuple[int, ...]] | None:
+        """The shapes of all values if each spatial size of the inputs were larger by `more`; None if an op is not
+        defined there."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in self.model.shapes:
+            channels, *sizes = concrete(self.shapes[name])
+            shapes[name] = (channels, *(size + more for size in sizes))
+        try:
+            for one in self.ops:
+                shapes[one.output] = concrete(one.op.infer([shapes[value] for value in one.inputs]))
+        except OpError:
+            return None
+        return shapes
+
+    def from_shape(self, name: str) -> bool:
+        """Whether a constant is computed from the shape of a value."""
+        pending, seen = [name], {name}
+        while pending:
+            maker = self.makers.get(pending.pop())
+            if maker is not None and maker.op_type == "Shape":
+                return True
+            fresh = [one for one in (() if maker is None else maker.inputs) if one not in seen]
+            pending += fresh
+            seen.update(fresh)
+        return False
 
     @cached_property
     def makers(self) -> dict[str, SourceNode]:

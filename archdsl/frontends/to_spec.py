@@ -25,7 +25,7 @@ from archdsl.frontends.onnx_ops import recognise
 from archdsl.frontends.state import place
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, mapping, write
-from archdsl.language.names import is_key
+from archdsl.language.names import is_argument, is_key
 from archdsl.ops import Input
 from archdsl.shapes import Shape, concrete
 from archdsl.spec.open import document_of, from_source
@@ -70,9 +70,9 @@ def to_spec(
     graph compared with the model. Raises E0842 for unsupported nodes, E0843 if no spec can express the model.
     """
     state = recognise(model, sizes)
-    outputs = {_word(value, n): state.value(value) for n, value in enumerate(model.outputs)}
-    if len(outputs) == 1:
-        outputs = {"output": state.value(model.outputs[0])}
+    outputs = dict(
+        zip(_words(model.output_names or model.outputs, "output"), map(state.value, model.outputs), strict=True)
+    )
     reason = "another graph"
     # A spec cannot share a tensor between any two modules; where it cannot, each node of a file gets a copy.
     for sharing in (True,) if model.classes else (True, False):
@@ -147,8 +147,8 @@ def _graph(
     needed = _needed(placed, outputs.values())
     readers = Counter([*outputs.values(), *(value for one in needed for value in one.imported.inputs)])
     builder = _SpecGraphBuilder(name, sharing, readers)
-    for index, (value, shape) in enumerate(shapes.items()):
-        builder.input(value, "input" if len(shapes) == 1 else _word(value, index), shape)
+    for (value, shape), path in zip(shapes.items(), _words(list(shapes), "input"), strict=True):
+        builder.input(value, path, shape)
     for one in needed:
         builder.add(one)
     return builder.graph(outputs), builder.tensors, builder.node_of
@@ -250,11 +250,14 @@ def _with_parents(scope: Scope | None) -> Iterator[Scope]:
         scope = scope.parent
 
 
-def _word(value: str, index: int) -> str:
-    """A name for an input or output of the file."""
-    word = re.sub(r"[^A-Za-z0-9_]+", "_", value).strip("_")[:40]
-    candidates = (word, f"{word or 'value'}_{index}", f"value_{index}")
-    return next(candidate for candidate in candidates if is_key(candidate))
+def _words(values: Sequence[str], single: str) -> list[str]:
+    """Names for the inputs or outputs of the model, all of them different; one alone is called `single`."""
+    words: list[str] = []
+    for index, value in enumerate(values if len(values) > 1 else ()):
+        word = re.sub(r"[^A-Za-z0-9_]+", "_", value).strip("_")[:40]
+        candidates = (word, f"{word or 'value'}_{index}", f"value_{index}", f"value_{index}_{len(values)}")
+        words.append(next(one for one in candidates if is_key(one) and is_argument(one) and one not in words))
+    return words or [single]
 
 
 # --- text ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import conflict
 from archdsl.frontends.aten import translate
 from archdsl.frontends.aten.translation import BATCH, address, numbers
 from archdsl.frontends.onnx_model import SourceModel
@@ -45,6 +46,8 @@ def call(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise error("E0844", f"`{factory}` cannot be called: {type(problem).__name__}: {problem}", status=2) from None
     finally:
         sys.path.pop(0)
+    if module is target and arguments:
+        raise conflict(f"`args` are passed to a factory; `{factory[:120]}` is a module", "leave out `args`")
     if not isinstance(module, nn.Module):
         raise error("E0844", f"`{factory}` returns a {type(module).__name__}, not a `torch.nn.Module`", status=2)
     return module.eval()
@@ -63,7 +66,9 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
         raise error("E0844", f"torch cannot trace the module: {_reason(problem)}") from None
     parameters = dict(module.named_parameters(remove_duplicate=False))
     tensors = {**parameters, **dict(module.named_buffers(remove_duplicate=False))}
-    model = translate(program, type(module).__name__, _names(tensors))
+    first: dict[nn.Module, str] = {}
+    paths = {path: first.setdefault(inner, path) for path, inner in module.named_modules(remove_duplicate=False)}
+    model = translate(program, type(module).__name__, _names(tensors), paths)
     constants = {**{name: numbers(tensor) for name, tensor in tensors.items()}, **model.constants}
     learned = frozenset({model.origins.get(name, name) for name in model.constants} & parameters.keys())
     return replace(

@@ -119,12 +119,21 @@ def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
             scalar.span,
             help="use ASCII letters, digits and `_`, starting with a letter",
         )
-    if name in OPS_BY_NAME or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name):
+    if _is_word(name):
         if what == "a block" and name in HEADS:
             return name  # `inception(a, b):` is valid: a call is never a key.
         owner = "an op" if name in OPS_BY_NAME else "a reserved word"
         raise error("E0502", f"`{name}` is {owner}, so it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
     return name
+
+
+def is_argument(name: str) -> bool:
+    """Whether an argument or an output can have the name."""
+    return bool(_ARGUMENT.fullmatch(name)) and not _is_word(name)
+
+
+def _is_word(name: str) -> bool:
+    return name in OPS_BY_NAME or name in LANGUAGE_WORDS or name in HEADS or keyword.iskeyword(name)
 
 
 def check_pattern(tree: Tree) -> str:

@@ -292,6 +292,62 @@ def test_channels_picked_by_constants() -> None:
     assert {d.code for d in caught.value.diagnostics} == {"E0842"}
 
 
+@pytest.mark.parametrize(
+    ("node", "constants", "word"),
+    [
+        (helper.make_node("Conv", ["x", "w"], ["y"], group=0), {"w": np.zeros((2, 4, 3, 3))}, "groups"),
+        (helper.make_node("Conv", ["x", "w"], ["y"], strides=[0, 0]), {"w": np.zeros((2, 4, 3, 3))}, "stride"),
+        (helper.make_node("Mul", ["x", "w"], ["y"]), {"w": np.inf}, "mul"),
+        (helper.make_node("Elu", ["x"], ["y"], alpha=float("nan")), {}, "alpha"),
+    ],
+)
+def test_impossible_fields_are_named(node: Any, constants: dict[str, Any], word: str) -> None:
+    with pytest.raises(ArchError, match=f"E0842.*`{word}`") as caught:
+        spec_of(onnx_model(node, constants=constants), (4, 8, 8))
+    assert "Error" not in str(caught.value)
+
+
+def test_nodes_that_no_output_needs_are_not_refused(tmp_path: Path) -> None:
+    """Control flow, other domains, ops that a spec does not have; the rest is compared as ever."""
+    inner = helper.make_graph([], "inner", [], [helper.make_tensor_value_info("x", 1, None)])
+    unused = [
+        helper.make_node("NonZero", ["x"], ["a"]),
+        helper.make_node("FusedConv", ["a"], ["b"], domain="com.microsoft"),
+        helper.make_node("If", ["x"], ["c"], then_branch=inner, else_branch=inner),
+    ]
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), *unused, helper.make_node("Tanh", ["r"], ["y"])]
+    assert [node.op.name for node in spec_of(onnx_model(*nodes), (4, 8, 8)).graph.nodes] == ["input", "relu", "tanh"]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8]) for name in "xy"]
+    graph = helper.make_graph([*nodes[:2], nodes[-1]], "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "a.onnx")
+    assert archdsl.import_model(tmp_path / "a.onnx").check.sizes
+
+
+def test_a_flipped_bit_shows_nothing_internal(tmp_path: Path) -> None:
+    """Each byte of a file changed in turn: the model is read, or refused in words of archdsl."""
+    archdsl.loads("name: s\ninput: 1x4x4\nnet: [1x1 conv 1 relu]").to_onnx(tmp_path / "a.onnx")
+    data = (tmp_path / "a.onnx").read_bytes()
+    for place in range(0, len(data), 3):
+        (tmp_path / "b.onnx").write_bytes(data[:place] + bytes([data[place] ^ 0x80]) + data[place + 1 :])
+        try:
+            read(tmp_path / "b.onnx")
+        except ArchError as problem:
+            assert not any(word in str(problem) for word in ("incompatible", "()", "Error:", "self:")), place
+
+
+def test_files_that_exist_and_names_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    load("lenet5").to_onnx(tmp_path / "a.onnx")
+    assert cli("import", "a.onnx", "-o", "b.yaml", "--weights", "w.safetensors").exit_code == 0
+    again = cli("import", "a.onnx", "-o", "b.yaml")
+    assert again.exit_code == 2 and "E0703" in again.stderr and "changes of yours" in again.stderr
+    assert cli("import", "a.onnx", "-o", "b.yaml", "--weights", "w.safetensors", "--force").exit_code == 0
+    for name in ("w.pth", "w", "w.onnx"):
+        wrong = cli("import", "a.onnx", "-o", "c.yaml", "--weights", name)
+        assert wrong.exit_code == 2 and "E0002" in wrong.stderr and "w.safetensors" in wrong.stderr
+        assert not (tmp_path / name).exists() and not (tmp_path / "c.yaml").exists()
+
+
 def test_bad_usage(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"no model at all")
     for arguments, code, word in [
@@ -417,14 +473,16 @@ def test_all_unsupported_nodes_are_reported_together(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("If", ["x"], [f"i{n}"], name=f"if{n}", then_branch=inner, else_branch=inner) for n in range(7)
     ]
-    nodes += [helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft", name="fused")]
+    nodes += [helper.make_node("FusedConv", [f"i{n}" for n in range(7)], ["y"], domain="com.microsoft", name="fused")]
     with pytest.raises(ArchError) as caught:
         onnx_model(*nodes)
     first, second = (d.message for d in caught.value.diagnostics)
     assert "`If` `if0`, `if1`, `if2`, `if3`, `if4` and 2 more" in first and "`FusedConv` `fused`" in second
     odd = [helper.make_node("Nonsense", ["x"], [f"a{n}"], name=f"odd{n}") for n in range(30)]
+    det = helper.make_node("Det", ["a1"], ["d"])
+    every = helper.make_node("Sum", ["d", *(f"a{n}" for n in range(30))], ["y"])
     with pytest.raises(ArchError) as caught:
-        spec_of(onnx_model(*odd, helper.make_node("Det", ["a1"], ["y"])), (4, 8, 8))
+        spec_of(onnx_model(*odd, det, every), (4, 8, 8))
     assert [d.code for d in caught.value.diagnostics] == ["E0842", "E0842"]
     assert "and 25 more" in caught.value.diagnostics[0].message
 

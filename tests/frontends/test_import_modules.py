@@ -77,6 +77,7 @@ ONE_INPUT: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "mean of a view": lambda m, x: m.c(x).view(x.shape[0], 4, -1).mean(2),
     "mean, kept": lambda m, x: m.c(x) * m.c(x).mean((2, 3), keepdim=True),
     "squeeze twice": lambda m, x: F.adaptive_avg_pool2d(m.c(x), 1).squeeze(-1).squeeze(-1),
+    "adaptive max": lambda m, x: F.adaptive_max_pool2d(m.c(x), 1) * F.adaptive_max_pool2d(x, (1, 1)).amax(1, True),
     "amax twice": lambda m, x: m.c(x).amax(-1).amax(-1),
     "sum": lambda m, x: m.c(x).sum((2, 3)),
     "mean over channels": lambda m, x: m.c(x) - m.c(x).mean(1, keepdim=True),
@@ -249,6 +250,24 @@ def test_a_tensor_with_two_names() -> None:
     )
 
 
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.n1 = conv(4, 4), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.n1(self.c1(x)))
+
+
+def test_a_module_with_two_names() -> None:
+    """A block, and an activation with a tensor in two containers: the second call has the tensors of the first."""
+    block, act = Block(), nn.PReLU()
+    made = check(Calls(lambda m, x: m.c(m.b(m.a(x))), a=conv(), b=block, c=block))
+    assert made.text.count("again") == 2 and set(made.weights) >= {"b.c1.weight", "b.n1.weight"}
+    a, b = nn.Sequential(conv(), act), nn.Sequential(conv(4, 4), act)
+    assert check(Calls(lambda m, x: m.b(m.a(x)), a=a, b=b)).text.count("again") == 1
+
+
 def test_a_tensor_that_no_spec_can_share() -> None:
     a, b = conv(4, 4, bias=False), conv(4, 4, bias=False, dilation=2, padding=2)
     b.weight = a.weight
@@ -322,6 +341,9 @@ REFUSED: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "power": (lambda m, x: m.c(x) / (m.c(x) ** 2 + 1) ** 0.5, "power other than 2"),
     "even response norm": (lambda m, x: F.local_response_norm(m.c(x), 2), "power other than 2"),
     "rounded": (lambda m, x: torch.div(m.c(x), 3, rounding_mode="floor"), "rounds"),
+    "adaptive max": (lambda m, x: F.adaptive_max_pool2d(m.c(x), 2), "one pixel only"),
+    "indices of a max": (lambda m, x: F.adaptive_max_pool2d(m.c(x), 1, return_indices=True)[1], "indices"),
+    "factor": (lambda m, x: F.interpolate(m.c(x), scale_factor=1.5, mode="bilinear"), "whole factors"),
     "transpose": (lambda m, x: m.c(x).transpose(2, 3), "transpose"),
     "infinite padding": (lambda m, x: F.pad(m.c(x), (1, 1, 1, 1), value=-torch.inf).sigmoid(), "infinite number"),
     "ceil of padding": (
@@ -384,6 +406,8 @@ class Loud(nn.Module):
         print("on each run")
         return self.c(x)
 
+made = nn.Conv2d(3, 4, 3)
+
 def ends():
     sys.exit(3)
 
@@ -422,6 +446,19 @@ def test_what_a_module_prints_is_not_in_the_output(command: str) -> None:
 def test_code_that_ends_python_or_fails_is_an_error(name: str, reason: str, command: str) -> None:
     done = CliRunner().invoke(main, [command, f"loud:{name}", "--input", "3x16x16"], catch_exceptions=False)
     assert done.exit_code in (1, 2) and "error[E0844]" in done.stderr and reason in done.stderr and not done.stdout
+
+
+@pytest.mark.usefixtures("loud")
+def test_arguments_of_a_module_are_refused() -> None:
+    done = CliRunner().invoke(main, ["import", "loud:made", "-a", "a=1", "--input", "3x8x8"], catch_exceptions=False)
+    assert done.exit_code == 2 and "E0003" in done.stderr and "is a module" in done.stderr
+
+
+def test_a_table_of_positions_is_a_parameter() -> None:
+    module = Calls(lambda m, x: m.c(x) + m.pos, c=conv())
+    module.pos = nn.Parameter(torch.randn(1, 4, 8, 8))
+    with pytest.raises(ArchError, match="the parameter `pos` is neither one value nor one value per channel"):
+        archdsl.import_model(module, input=(3, 8, 8))
 
 
 def test_classes_and_memory() -> None:

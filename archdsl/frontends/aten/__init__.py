@@ -8,12 +8,13 @@ op that changes its first argument has the function of the op that does not.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import fx
 from torch.export import ExportedProgram
+from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
 from archdsl.frontends.aten import layers, pools, shapes, values
 from archdsl.frontends.aten.translation import Lazy, Translation
@@ -32,12 +33,15 @@ _SAME = frozenset(("alias", "detach", "dropout", "feature_dropout", "alpha_dropo
 """Ops whose output is their input itself."""
 
 
-def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]]) -> SourceModel:
-    """Return the program as a model. `names`: for the address of each tensor of the module, all its names.
+def translate(
+    program: ExportedProgram, name: str, names: Mapping[int, list[str]], paths: Mapping[str, str]
+) -> SourceModel:
+    """Return the program as a model. `names`: for the address of each tensor of the module, all its names; `paths`: for
+    each path of a module, the first path of the same module.
 
     Raises E0842 for ATen ops without a rule, and for those that a rule refuses.
     """
-    state = Translation(program, names)
+    state = Translation(program, names, paths)
     inputs = state.placeholders()
     needed = _needed_nodes(program)
     aliases = Aliases(needed)
@@ -51,7 +55,8 @@ def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]
         state.node = node
         try:
             if node.op == "output":
-                outputs = tuple(state.value(value) for value in node.all_input_nodes)
+                returned = [value for value in node.args[0] if isinstance(value, fx.Node)]  # type: ignore[union-attr]
+                outputs = tuple(map(state.value, returned))
                 _check_outputs(state, node)
             else:
                 _translate(state, node, aliases)
@@ -60,7 +65,25 @@ def translate(program: ExportedProgram, name: str, names: Mapping[int, list[str]
             failed.add(node)
     if problems:
         raise refused("E0842", problems, sum(node.op == "call_function" for node in needed))
-    return SourceModel(name, _emitted(state.nodes, outputs), state.arrays, inputs, outputs, origins=state.origins)
+    return SourceModel(
+        name,
+        _emitted(state.nodes, outputs),
+        state.arrays,
+        inputs,
+        outputs,
+        origins=state.origins,
+        output_names=_output_names(program, outputs),
+    )
+
+
+def _output_names(program: ExportedProgram, outputs: Sequence[str]) -> tuple[str, ...]:
+    """The names of the outputs: the keys of the dictionaries and named tuples that have them, or else their values."""
+    spec = program.call_spec.out_spec
+    if spec is None or spec.num_leaves != len(outputs):
+        return tuple(outputs)
+    paths, _ = tree_flatten_with_path(tree_unflatten(list(outputs), spec))
+    words = ("_".join(str(getattr(key, "key", getattr(key, "name", ""))) for key in path) for path, _ in paths)
+    return tuple(word.strip("_") or value for word, value in zip(words, outputs, strict=True))
 
 
 def _needed_nodes(program: ExportedProgram) -> list[fx.Node]:

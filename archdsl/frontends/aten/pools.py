@@ -76,6 +76,22 @@ def adaptive(axes: int) -> Callable[..., str]:
     return rule
 
 
+def adaptive_max(axes: int) -> Callable[..., tuple[str, ...]]:
+    def rule(t: Translation, input: Any, output_size: Any) -> tuple[str, ...]:
+        _spatial(t, input, axes)
+        _check_indices(t)
+        if set(per_axis(output_size, axes)) != {1}:
+            raise Unsupported("a spec has adaptive max pools to one pixel only")
+        return (t.emit("GlobalMaxPool", t.value(input)), "")
+
+    return rule
+
+
+def _check_indices(t: Translation) -> None:
+    if any(user.args[1] != 0 and user.users for user in t.node.users):
+        raise Unsupported("another node reads its indices")
+
+
 # --- reductions ------------------------------------------------------------------------------------------------
 
 
@@ -129,8 +145,7 @@ def norm(t: Translation, self: Any, ord: Any = 2, dim: Any = None, keepdim: bool
 
 
 def max_dim(t: Translation, self: Any, dim: int, keepdim: bool = False) -> tuple[str, ...]:
-    if any(user.args[1] != 0 and user.users for user in t.node.users):
-        raise Unsupported("another node reads its indices")
+    _check_indices(t)
     lazy = reduction("ReduceMax")(t, self, dim, keepdim)
     value = t.node.meta["val"][0]
     return (t.materialise(lazy, tuple(value.shape)), "")
@@ -165,6 +180,7 @@ TABLE: Mapping[str, Any] = {
     **{f"max_pool{n}d": max_pool(n) for n in COUNTS},
     **{f"avg_pool{n}d": avg_pool(n) for n in COUNTS},
     **{f"adaptive_avg_pool{n}d": adaptive(n) for n in COUNTS},
+    **{f"adaptive_max_pool{n}d": adaptive_max(n) for n in COUNTS},
     "mean": reduction("ReduceMean"),
     "sum": reduction("ReduceSum"),
     "amax": reduction("ReduceMax"),

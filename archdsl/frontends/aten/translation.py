@@ -56,9 +56,10 @@ class Constant:
 
 
 class Translation:
-    def __init__(self, program: ExportedProgram, names: Mapping[int, list[str]]) -> None:
-        """`names`: for the address of each tensor of the module, all its names."""
-        self.program, self.names = program, names
+    def __init__(self, program: ExportedProgram, names: Mapping[int, list[str]], paths: Mapping[str, str]) -> None:
+        """`names`: for the address of each tensor of the module, all its names; `paths`: for each path of a module, the
+        first path of the same module."""
+        self.program, self.names, self.paths = program, names, paths
         self.nodes: list[SourceNode] = []
         self.arrays: dict[str, Array] = {}
         self.origins: dict[str, str] = {}
@@ -188,7 +189,8 @@ class Translation:
     def module(self, node: fx.Node) -> str:
         """The path of the module that a node comes from."""
         stack = list((node.meta.get("nn_module_stack") or {}).values())
-        return str(stack[-1][0]) if stack else ""
+        path = str(stack[-1][0]) if stack else ""
+        return self.paths.get(path, path)
 
     def emit(self, op_type: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
         """Add a node and return the name of its output; of several outputs, the first. Their names are numbered."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from archdsl import ops
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.constants import evaluate_constant
@@ -48,6 +50,7 @@ from archdsl.frontends.onnx_ops.shapes import (
     mul,
     neg,
     pad,
+    power,
     slice_,
     split,
     sub,
@@ -148,6 +151,10 @@ def _convert(state: ImportState, node: SourceNode) -> None:
         _apply_rule(state, node)
     except (Unsupported, ArchError, MemoryError):
         raise
+    except ValidationError as problem:  # of a field of an op
+        first = problem.errors(include_url=False)[0]
+        reason = first["msg"].removeprefix("Input ").lower()
+        raise Unsupported(f"a spec does not allow its `{first['loc'][0]}`: it {reason[:120]}") from None
     except Exception as problem:
         raise Unsupported(
             f"its inputs or attributes are not valid for {node.op_type[:40]} ({type(problem).__name__})"
@@ -227,6 +234,7 @@ TABLE: Mapping[str, Rule] = {
     "Mul": Rule(mul),
     "Div": Rule(div),
     "Neg": Rule(neg),
+    "Pow": Rule(power),
     "Sum": Rule(sum_),
     "Max": Rule(extreme(ops.Maximum)),
     "Min": Rule(extreme(ops.Minimum)),

@@ -40,6 +40,9 @@ def reshape(state: ImportState, node: SourceNode) -> None:
     legal = min(sizes, default=0) > 0 and not (node.attributes.get("allowzero", 0) and 0 in target)
     if not legal or sizes[0] != state.batch or not sizes[1:]:
         raise Unsupported(f"the shape {[int(t) for t in target.reshape(-1)]} does not keep the batch as the first axis")
+    fixed = -1 in target and target.reshape(-1)[0] == 1 and not state.from_shape(node.inputs[1])
+    if fixed and any(shape[0] is None for shape in state.model.shapes.values() if shape):
+        raise Unsupported("it fixes the batch at 1, which the inputs of the file leave open")
     moved(state, node, regrouped(view.axes, sizes[1:]))
 
 

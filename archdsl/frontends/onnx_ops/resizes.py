@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import Any
 
 import numpy as np
 
 from archdsl import ops
-from archdsl.frontends.constants import constant_before
+from archdsl.frontends.constants import constant_before, constant_of_shapes
 from archdsl.frontends.onnx_model import Array, SourceNode
 from archdsl.frontends.state import ImportState, Unsupported
 from archdsl.ops.base import LIKE
@@ -19,6 +20,8 @@ _REPEATS = {
     ("half_pixel", "round_prefer_ceil"),
 }
 """Rules of coordinates and rounding that repeat each pixel if the factor is whole."""
+_LARGER = (1, 2, 3, 4, 8, 16, 32, 64)
+"""What is added to the sizes of the network's input to see on what the sizes of a Resize depend."""
 
 
 def resize(state: ImportState, node: SourceNode) -> None:
@@ -105,11 +108,45 @@ def _add(state: ImportState, node: SourceNode, fields: Mapping[str, Any], sizes:
     """Add an `upsample` to these sizes: by whole factors, or those of another value."""
     before = state.shape(node.inputs[0])[1:]
     factors = tuple(new // size for size, new in zip(before, sizes, strict=True))
-    if all(size * factor == new for size, new, factor in zip(before, sizes, factors, strict=True)):
+    whole = all(size * factor == new for size, new, factor in zip(before, sizes, factors, strict=True))
+    source = _source(state, node, sizes, factors if whole else None)
+    if source is None:
         state.add(node, ops.Upsample(scale=factors, **fields), output)
         return
     op = ops.Upsample(**fields).model_copy(update={"like": LIKE})
-    state.add(node, op, output, inputs=[node.inputs[0], state.of_size(node, sizes)])
+    state.add(node, op, output, inputs=[node.inputs[0], source])
+
+
+def _source(state: ImportState, node: SourceNode, sizes: Sequence[int], factors: Sequence[int] | None) -> str | None:
+    """The value that has the sizes of a Resize, or None for these factors of its input.
+
+    Several may have them at one size of the network's input. If the file computes them from shapes, one is chosen that
+    has them at other sizes too. Raises `Unsupported` if there is none.
+    """
+    elsewhere = _sizes_elsewhere(state, node)
+    own = state.value(node.inputs[0])
+    if factors is not None and all(tuple(map(mul, shapes[own][1:], factors)) == new for shapes, new in elsewhere):
+        return None
+    values = state.fitting(sizes)
+    if values or factors is None:
+        values.append(state.of_size(node, sizes))
+    for value in reversed(values):
+        if all(shapes[value][1:] == new for shapes, new in elsewhere):
+            return value
+    return None if factors is not None else values[-1]
+
+
+def _sizes_elsewhere(state: ImportState, node: SourceNode) -> list[tuple[dict[str, tuple[int, ...]], tuple[int, ...]]]:
+    """For larger inputs of the network, the shapes of all values, and the sizes that a Resize gives there; none if they
+    do not depend on shapes."""
+    name = node.inputs[3] if len(node.inputs) > 3 else ""
+    result = []
+    for more in _LARGER if state.from_shape(name) else ():
+        shapes = state.shapes_of_larger_inputs(more)
+        new = None if shapes is None else constant_of_shapes(state, name, shapes)
+        if shapes is not None and new is not None:
+            result.append((shapes, tuple(map(int, new.reshape(-1)[-(len(shapes[state.value(node.inputs[0])]) - 1) :]))))
+    return result
 
 
 def _nearest(size: int, new: int) -> Array:

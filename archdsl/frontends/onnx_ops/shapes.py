@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, prod
 from typing import Literal
 
@@ -123,6 +124,13 @@ def mul(state: ImportState, node: SourceNode) -> None:
         merged(state, node, ops.Mul)
 
 
+def power(state: ImportState, node: SourceNode) -> None:
+    source, exponent = node.inputs[0], state.require_constant(node, 1, "exponent")
+    if exponent.size != 1 or exponent.reshape(()) != 2 or exponent.ndim > len(state.view(source).axes) + 1:
+        raise Unsupported("it is a power other than 2")
+    mul(state, replace(node, op_type="Mul", inputs=(source, source)))
+
+
 def div(state: ImportState, node: SourceNode) -> None:
     pair = operands(state, node)
     if pair is None:
@@ -225,7 +233,7 @@ def slice_(state: ImportState, node: SourceNode) -> None:
 def _crop(state: ImportState, node: SourceNode, value: str, pixels: Mapping[int, range]) -> None:
     sizes = state.shape(value)[1:]
     parts = [pixels.get(axis + 2, range(size)) for axis, size in enumerate(sizes)]
-    crops = [-part[0] for part in parts], [part[-1] + 1 - size for part, size in zip(parts, sizes, strict=True)]
+    crops = [-part[0] for part in parts], [part.stop - size for part, size in zip(parts, sizes, strict=True)]
     step = tuple(part.step for part in parts)
     cropped = node.outputs[0] if set(step) == {1} else f"{node.outputs[0]}/cropped"
     if any((*crops[0], *crops[1])):

@@ -10,7 +10,7 @@ import numpy as np
 from archdsl import ops
 from archdsl.frontends.constants import constant_before
 from archdsl.frontends.layout import joined, same, standard, tidy
-from archdsl.frontends.onnx_model import FLOATS, Array, SourceNode
+from archdsl.frontends.onnx_model import FLOATS, HALVES, Array, SourceNode
 from archdsl.frontends.state import ImportRule, ImportState, Unsupported, View, single
 from archdsl.ops.base import LARGEST, Op
 from archdsl.shapes import concrete
@@ -110,6 +110,8 @@ def dropout(state: ImportState, node: SourceNode) -> None:
 def cast(state: ImportState, node: SourceNode) -> None:
     if node.attributes["to"] not in FLOATS:
         raise Unsupported("it converts its input to another type than floating-point numbers")
+    if node.attributes["to"] in HALVES - state.model.types and not state.model.classes:
+        raise Unsupported("it rounds its input to half precision, and the rest of the file does not compute so")
     identity(state, node)
 
 
@@ -125,14 +127,14 @@ def operands(state: ImportState, node: SourceNode) -> tuple[str, str] | None:
     return source, names[0]
 
 
-def per_channel(state: ImportState, source: str, constant: Array) -> Array:
+def per_channel(state: ImportState, source: str, constant: Array, name: str = "its constant") -> Array:
     """The constant as one number, of shape (), or as one number for each channel of the tensor `source`.
 
     Raises `Unsupported` if NumPy's broadcasting repeats it otherwise.
     """
     axes = state.view(source).axes
     if constant.ndim > len(axes) + 1:
-        raise Unsupported("its constant has more axes than its input")
+        raise Unsupported(f"{name} has more axes than its input")
     if constant.size == 1:
         return constant.reshape(())
     shape = (1,) * (len(axes) + 1 - constant.ndim) + constant.shape
@@ -140,7 +142,7 @@ def per_channel(state: ImportState, source: str, constant: Array) -> Array:
     factors = axes[spread[0] - 1] if len(spread) == 1 and spread[0] else ()
     if tidy(factors) and state.is_channels(source, factors) and constant.size == state.shape(source)[0]:
         return constant.reshape(-1)
-    raise Unsupported("its constant is neither one value nor one value per channel")
+    raise Unsupported(f"{name} is neither one value nor one value per channel")
 
 
 def affine(state: ImportState, node: SourceNode, source: str, constant: str, mul: bool, values: Array) -> None:
@@ -148,9 +150,10 @@ def affine(state: ImportState, node: SourceNode, source: str, constant: str, mul
 
     `values` are those of the constant, or computed from them.
     """
-    values = per_channel(state, source, values)
-    numbers = [single(float(value)) for value in values.reshape(-1)]
     axes, path = state.view(source).axes, state.model.origins.get(constant, constant)
+    name = f"the parameter `{path[:80]}`" if path in state.model.learned else "its constant"
+    values = per_channel(state, source, values, name)
+    numbers = [single(float(value)) for value in values.reshape(-1)]
     few = not values.ndim or (len(numbers) <= _PREPROCESSED and _is_input(state, source))
     if few and not (path in state.model.learned and len(numbers) == state.shape(source)[0]):
         field = numbers[0] if not values.ndim else tuple(numbers)
