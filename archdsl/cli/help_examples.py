@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "weights inspect": "archdsl weights inspect last.pth --format json",
     "weights convert": "archdsl weights convert last.pth --part model_ema -o ema.safetensors",
     "weights match": "archdsl weights match timm.safetensors regnet_y_400mf -o map.txt",
+    "weights reparameterise": "archdsl weights reparameterise repvgg_a0.pth repvgg_a0 -o deployed.safetensors",
 }
 """By command. The tests parse each example with its command."""
 

@@ -114,3 +114,30 @@ def match_command(
     text = json_visible(json.dumps(found.to_json(), indent=2) + "\n")
     console.write_output(text if format == "json" else found.text())
     return 0 if found.complete else 1
+
+
+@command.command("reparameterise", epilog=epilog("weights reparameterise"))
+@file_argument
+@spec_argument
+@target_option
+@arg_option
+@input_option
+@force_option
+@color_option
+@click.pass_obj
+def reparameterise_command(
+    console: Console, file: str, spec: str, output: str, args: dict[str, str], size: str | None, force: bool
+) -> None:
+    """Write the weights of the deployed form of SPEC (`-a deploy=true`): FILE has those of its training form.
+
+    Parallel branches of RepVGG and MobileOne become one convolution each. Both forms are compared in float64 first.
+    """
+    from archdsl.spec.open import parse_overrides
+    from archdsl.weights import reparameterise
+
+    done = reparameterise(file, spec, output, args=parse_overrides(args), input=size, force=force)
+    console.print_diagnostics(done.notes)
+    console.print_written(done.file)
+    console.write_output(
+        f"{done.convolutions} convolutions computed; outputs differ by {done.difference:.1e} in float64\n"
+    )

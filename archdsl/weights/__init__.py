@@ -9,7 +9,8 @@ reparameterise("repvgg_a0.pth", "repvgg_a0", "deployed.safetensors")
 from __future__ import annotations
 
 from archdsl.weights.convert import convert
+from archdsl.weights.deploy import Reparameterised, reparameterise
 from archdsl.weights.inspection import Inspection, inspect
 from archdsl.weights.pairs import WeightsMatch, match
 
-__all__ = ["Inspection", "WeightsMatch", "convert", "inspect", "match"]
+__all__ = ["Inspection", "Reparameterised", "WeightsMatch", "convert", "inspect", "match", "reparameterise"]

@@ -45,7 +45,6 @@ RENAMED = {
     "mnasnet0_5": "mnasnet_050",
     "mnasnet0_75": "mnasnet_075",
     "mnasnet1_0": "mnasnet_100",
-    "mnasnet1_3": "mnasnet_140",
     "mobilenet_v1": "mobilenetv1_100",
     "xception": "legacy_xception",
     "senet154": "legacy_senet154",

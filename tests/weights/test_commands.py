@@ -16,13 +16,14 @@ from torch import Tensor, nn
 import archdsl
 import archdsl.backends.weights.match
 import archdsl.weights.convert
+import archdsl.weights.deploy
 import archdsl.weights.inspection
 import archdsl.weights.pairs
 from archdsl.backends.weights import load
 from archdsl.backends.weights.rules import read_rules
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.weights import convert, inspect, match
+from archdsl.weights import convert, inspect, match, reparameterise
 from tests.support.drawn_weights import scattered
 from tests.weights.test_layouts import EMA, NETWORK, SD, TINY
 
@@ -211,3 +212,48 @@ def test_no_file_is_replaced() -> None:
     assert done.exit_code == 2 and "E0703" in done.output and Path("map.txt").read_text() == "mine"
     assert run("weights", "match", "w.pth", "t.yaml", "-o", "new.txt").exit_code == 0
     assert run("weights", "match", "w.pth", "t.yaml", "-o", "new.txt").exit_code == 0, "its own file"
+
+
+# --- reparameterise -----------------------------------------------------------------------------------------
+
+FORMS = ["repvgg_a0", "mobileone_s0", "repvgg_b1g4", "repvgg_d2se", "mobileone_s1", "mobileone_s4"]
+
+
+@pytest.mark.parametrize("name", [*FORMS[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in FORMS[2:])])
+def test_the_deployed_form_is_that_of_timm(name: str) -> None:
+    """`reparameterize_model` of timm is the oracle, for the tensors and for the outputs."""
+    import timm
+    from timm.utils import reparameterize_model
+
+    theirs = scattered(timm.create_model(name))
+    torch.save({"model": theirs.state_dict()}, "w.pth")
+    done = reparameterise("w.pth", name, "d.safetensors")
+    assert done.difference < 1e-12
+    deployed = reparameterize_model(theirs)
+    network = archdsl.load(name, deploy=True, input="3x96x96")
+    written = network.weights("d.safetensors")
+    for key, value in deployed.state_dict().items():
+        if "num_batches" not in key:
+            np.testing.assert_allclose(written[key], value.numpy(), rtol=1e-4, atol=1e-5, err_msg=key)
+    x = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        ours, other = network.to_torch(written)(x), theirs(x)
+    assert float((ours - other).abs().max() / other.abs().max()) < 1e-4
+
+
+def test_a_network_without_a_deployed_form() -> None:
+    torch.save(SD, "w.pth")
+    done = run("weights", "reparameterise", "w.pth", "t.yaml", "-o", "d.safetensors")
+    assert done.exit_code == 1 and "error[E0610]" in done.output and not Path("d.safetensors").exists()
+
+
+def test_forms_that_differ_are_refused() -> None:
+    """The two forms of this spec have other activations."""
+    Path("s.yaml").write_text(
+        "input: 3x16x16\nargs: {deploy: false}\ndefaults: {conv: plain}\nnet:\n"
+        "  a: 3x3 conv 4 bn\n  r: {op: relu, when: not deploy}\n  t: {op: tanh, when: deploy}\n  p: gap\n  f: fc 2\n"
+    )
+    network = archdsl.load("s.yaml")
+    torch.save({key: torch.from_numpy(np.array(value)) for key, value in network.weights(seed=1).items()}, "w.pth")
+    done = run("weights", "reparameterise", "w.pth", "s.yaml", "-o", "d.safetensors")
+    assert done.exit_code == 1 and "has other outputs" in done.output, done.output
