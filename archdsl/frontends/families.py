@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -164,7 +165,7 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except ArchError as problem:
         first, *rest = problem.diagnostics
-        if name in first.message:
+        if re.search(rf"\b{name}\b", first.message):
             raise
         raise ArchError([replace(first, message=f"`{name}`: {first.message}"), *rest], problem.status) from None
 

@@ -239,9 +239,9 @@ class Recovery:
         """What a network has other than the first."""
         out = mapping(self.aligned.values(network), flow=True)
         size, (first, _), (own, outputs) = self.inputs(network), nets[0], nets[network]
-        names = [[*member.inputs.values()] for member in (self.members[0], self.members[network])]
+        names = [", ".join(f"`{n}`" for n in self.members[k].inputs.values()) for k in (0, network)]
         if names[0] != names[1]:
-            raise Unalike(network, f"whose inputs are {names[0]}, not {names[1]}")
+            raise Unalike(network, f"whose inputs are {names[0][:200]}, not {names[1][:200]}")
         if text_of(size) != text_of(self.inputs(0)):
             out.put("input", size)
         net = self.aligned.override(network, first, own)
