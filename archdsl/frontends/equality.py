@@ -333,7 +333,7 @@ def _forms(model: Array, value: Array) -> list[Array]:
 
     The value alone if it has another number of elements; none if it has its elements in another layout.
     """
-    forms = [model] if model.ndim < 3 else [model, np.moveaxis(model, -1, 1)]
+    forms = [model, np.moveaxis(model, -1, 1)] if model.shape[1:] else [model]
     return [form for form in forms if form.shape == value.shape] or [model] * (model.size != value.size)
 
 
