@@ -13,6 +13,9 @@ from archdsl.language.section_models import Preprocess
 from archdsl.packages import require_package
 from archdsl.pretrained.release import UNSTATED, About, unknown
 
+_MOST = 1e30
+"""Means and deviations are smaller, as in the metadata of compiled files."""
+
 
 def torchvision_set(model: str, name: str, written: bool = True) -> tuple[str, str, About]:
     """Return the full name of a set of torchvision (`resnet50.IMAGENET1K_V2`), its address, and what is known of it.
@@ -75,6 +78,8 @@ def _of_torchvision(preset: Any) -> Preprocess | None:
 
 def _preprocess(**fields: Any) -> Preprocess | None:
     """The preprocessing with these fields; None if a spec cannot express it."""
+    if not all(abs(value) < _MOST for value in (*fields["mean"], *fields["std"])):  # also NaN
+        return None
     try:
         return Preprocess(**fields)
     except ValueError:

@@ -268,6 +268,16 @@ def test_the_preprocessing_is_timms(hub: Loopback) -> None:
     assert float((ours - theirs).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("field", [{"mean": [float("nan")] * 3}, {"std": [0, 1, 1]}, {"interpolation": "nearest"}])
+def test_a_preprocessing_that_is_none(hub: Loopback, weights: bytes, field: dict[str, Any]) -> None:
+    """A repository may state anything: that of the spec is used then."""
+    config = {**CONFIG, "pretrained_cfg": {**CONFIG["pretrained_cfg"], **field}}  # type: ignore[dict-item]
+    content = {"model.safetensors": weights, "config.json": json.dumps(config).encode(), "README.md": CARD}
+    hub.repository("org/tiny", content)
+    assert "preprocess" not in archdsl.load("tiny.yaml").weights("hf:org/tiny").facts
+    assert archdsl.predict("tiny.yaml", CAT, weights="hf:org/tiny").images
+
+
 def test_another_number_of_classes_has_no_labels(hub: Loopback) -> None:
     values = archdsl.load("tiny.yaml", classes=2).weights("hf:org/tiny", reinit=["fc"])
     assert "labels" not in values.facts and "preprocess" in values.facts
