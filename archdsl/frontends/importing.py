@@ -60,7 +60,8 @@ class ImportedModel:
 
     @cached_property
     def weights(self) -> Weights:
-        """The model's weights under the names of the spec. Raises E0845 if they cannot be separated any more."""
+        """The model's weights under the names of the spec. Those of a module are read when they are used: they are the
+        tensors of the module, not copies. Raises E0845 if they cannot be separated any more."""
         return self._spec.weights()
 
     @property
@@ -235,7 +236,8 @@ def _shape(size: InputSize | None) -> Shape | None:
     if text is None:
         return None
     if not _SIZE.fullmatch(text):
-        raise error("E0002", f"`input` cannot be `{text[:60]}`: a size such as 3x224x224, or one number", status=2)
+        reason = "the size of the one input, such as 3x224x224, or one number"
+        raise error("E0002", f"`input` cannot be `{text[:60]}`: it is {reason}", status=2)
     return tuple(map(int, text.split("x")))
 
 
@@ -304,13 +306,15 @@ def _sizes(model: SourceModel, shape: Shape | None) -> dict[str, Shape]:
         if len(inner) != len(written) - 1 or not 1 <= len(inner) <= MOST + 1:
             text = "x".join("?" if size is None else str(size) for size in written[:9])
             shown = f"the shape {text}" if text else "no shape"
-            raise _unknown_size(f"the input `{name[:80]}` has {shown}: not 1 to {MOST + 1} known sizes after the batch")
+            message = f"the input `{name[:80]}` has {shown}: not 1 to {MOST + 1} known sizes after the batch"
+            raise _unknown_size(message, len(model.shapes))
         sizes[name] = inner
     return sizes
 
 
-def _unknown_size(message: str) -> ArchError:
-    return error("E0846", message, status=2, help="set `input` to its size: 3x224x224")
+def _unknown_size(message: str, inputs: int = 1) -> ArchError:
+    several = "fix the sizes of all inputs in the file: onnx.tools.update_model_dims.update_inputs_outputs_dims"
+    return error("E0846", message, status=2, help=several if inputs > 1 else "set `input` to its size: 3x224x224")
 
 
 # --- a module --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ Calling a factory runs its code: the name comes from the user alone, never from 
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import os
@@ -59,6 +60,7 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     The weights are not copied. Its own mode is restored afterwards. Raises E0844 if torch cannot trace it, E0842 for
     ops that archdsl does not support.
     """
+    _check_inputs(module)
     try:
         with evaluating(module):
             program = _exported(module, size)
@@ -74,6 +76,20 @@ def trace(module: nn.Module, size: Sequence[int]) -> SourceModel:
     return replace(
         model, constants=constants, classes=classes_of(module), learned=learned, state=tuple(module.state_dict())
     )
+
+
+def _check_inputs(module: nn.Module) -> None:
+    """Raises E0844 unless `forward` can be called with one tensor."""
+    try:
+        inspect.signature(module.forward).bind(None)
+    except TypeError as problem:
+        raise error(
+            "E0844",
+            f"`forward` of the module cannot be called with one input ({problem}), and archdsl passes one",
+            help="pass a module that creates the other inputs itself, or export it to ONNX with fixed sizes",
+        ) from None
+    except ValueError:  # it has no signature
+        return
 
 
 def _reason(problem: BaseException) -> str:

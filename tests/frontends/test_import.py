@@ -18,6 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from onnx import TensorProto, helper
+from onnx.tools import update_model_dims
 from torch import nn
 
 import archdsl
@@ -346,6 +347,20 @@ def test_files_that_exist_and_names_of_weights(tmp_path: Path, monkeypatch: pyte
         wrong = cli("import", "a.onnx", "-o", "c.yaml", "--weights", name)
         assert wrong.exit_code == 2 and "E0002" in wrong.stderr and "w.safetensors" in wrong.stderr
         assert not (tmp_path / name).exists() and not (tmp_path / "c.yaml").exists()
+
+
+def test_several_inputs_of_open_sizes(tmp_path: Path) -> None:
+    """The help is a way out: with fixed sizes the file is imported."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4, "H", "W"]) for name in ("a", "b", "y")]
+    graph = helper.make_graph([helper.make_node("Mul", ["a", "b"], ["y"])], "g", values[:2], values[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ArchError, match="E0846") as caught:
+        archdsl.import_model(tmp_path / "a.onnx")
+    assert "update_inputs_outputs_dims" in caught.value.diagnostics[0].help
+    dims = {name: ["N", 4, 8, 8] for name in "ab"}
+    onnx.save(update_model_dims.update_inputs_outputs_dims(model, dims, {"y": ["N", 4, 8, 8]}), tmp_path / "b.onnx")
+    assert archdsl.import_model(tmp_path / "b.onnx").check.sizes
 
 
 def test_bad_usage(tmp_path: Path) -> None:

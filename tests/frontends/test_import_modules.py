@@ -454,6 +454,17 @@ def test_arguments_of_a_module_are_refused() -> None:
     assert done.exit_code == 2 and "E0003" in done.stderr and "is a module" in done.stderr
 
 
+class Two(nn.Module):
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        return x + other
+
+
+def test_modules_have_one_input() -> None:
+    with pytest.raises(ArchError, match=r"E0844.*'other'.*passes one"):
+        archdsl.import_model(Two(), input=(3, 8, 8))
+    assert archdsl.import_model(Calls(lambda m, x, *, scale=2: m.c(x) * scale, c=conv()), input=(3, 8, 8)).check.sizes
+
+
 def test_a_table_of_positions_is_a_parameter() -> None:
     module = Calls(lambda m, x: m.c(x) + m.pos, c=conv())
     module.pos = nn.Parameter(torch.randn(1, 4, 8, 8))
