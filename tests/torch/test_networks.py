@@ -133,6 +133,14 @@ def test_names_of_implied_activations() -> None:
     assert list(network.state_dict())[:2] == ["a.relu.weight", "a.relu.bias"]
 
 
+def test_dotted_names_keep_the_order_of_the_keys() -> None:
+    """Optimisers number the parameters in this order."""
+    text = "net: {a: {c1.conv: 3x3 conv 8, n.b: bn, c2.conv: 3x3 conv 8, plain: 1x1 conv 8, c1.last: fc 3}}"
+    for network in (build(graph_of(text)), to_torch(graph_of(text))):
+        found = list(dict.fromkeys(key.rpartition(".")[0] for key in network.state_dict()))
+        assert found == ["a.c1.conv", "a.c1.last", "a.n.b", "a.c2.conv", "a.plain"]
+
+
 def test_keys_and_shapes() -> None:
     for name in (
         "resnet50",

@@ -73,25 +73,26 @@ class Classes:
     def _assigned(self, shared: SharedClass, numbered: bool) -> list[str]:
         """Return the lines that assign the children of a class with a forward to attributes."""
         lines: list[str] = []
-        contained = False
+        contained: set[str] = set()
         for name, first in shared.blocks[0].children.items():
             if numbered and name.isdigit():
                 continue
-            if "." in name:
-                lines += [] if contained else self._contained(shared)
-                contained = True
+            container, _, inner = name.partition(".")
+            if inner:  # a container is where its first child is, as the order of the keys requires
+                lines += [] if container in contained else self._contained(shared, container)
+                contained.add(container)
                 continue
             child = self.constructors.child([block.children[name] for block in shared.blocks], shared.options.text)
             lines += _assign(name, child, isinstance(first, Parameter))
         return lines
 
-    def _contained(self, shared: SharedClass) -> list[str]:
-        """Return the lines for children with dotted names: plain containers, and parameters registered in them."""
+    def _contained(self, shared: SharedClass, container: str) -> list[str]:
+        """Return the lines for children with dotted names in a plain container, and parameters registered in it."""
         tree: Tree = {}
         lists = forward.module_lists(shared.blocks[0], numbered=False)
         after: list[str] = []
         for name, first in shared.blocks[0].children.items():
-            if "." not in name:
+            if not name.startswith(f"{container}."):
                 continue
             child = self.constructors.child([block.children[name] for block in shared.blocks], shared.options.text)
             *around, last = name.split(".")
