@@ -22,6 +22,7 @@ from archdsl.elaborate.build import GraphBuilder
 from archdsl.frontends.arrange import PlacedOp, arrange
 from archdsl.frontends.onnx_model import Array, SourceModel
 from archdsl.frontends.onnx_ops import recognise
+from archdsl.frontends.parts import with_joined_parts
 from archdsl.frontends.state import place
 from archdsl.graph import Graph, Node, Scope
 from archdsl.language.format.yaml_writer import YamlGroup, YamlLeaf, mapping, write
@@ -70,6 +71,7 @@ def to_spec(
     graph compared with the model. Raises E0842 for unsupported nodes, E0843 if no spec can express the model.
     """
     state = recognise(model, sizes)
+    joined = with_joined_parts(state.ops, state.shapes, map(state.value, model.outputs))
     outputs = dict(
         zip(_words(model.output_names or model.outputs, "output"), map(state.value, model.outputs), strict=True)
     )
@@ -77,7 +79,7 @@ def to_spec(
     # A spec cannot share a tensor between any two modules; where it cannot, each node of a file gets a copy.
     for sharing in (True,) if model.classes else (True, False):
         try:
-            graph, tensors, node_of = _graph(arrange(state.ops, sharing), name, sizes, outputs, sharing)
+            graph, tensors, node_of = _graph(arrange(joined, sharing), name, sizes, outputs, sharing)
             _check_parameters(model, tensors)
             text = _text(graph)
             again = elaborate(document_of(from_source(Source(f"{name}.yaml", text))))

@@ -1,7 +1,7 @@
 """Files with free sizes from both exporters of PyTorch: the spec computes what the module does, at any size.
 
 Tests `frontends/onnx_ops/resizes.py`, `frontends/onnx_ops/shapes.py`, `frontends/onnx_ops/pixels.py` and
-`frontends/state.py` on sizes that a file computes from the shapes of its values.
+`frontends/state.py` on sizes that a file computes from the shapes of its values, and `frontends/parts.py`.
 """
 
 from __future__ import annotations
@@ -84,6 +84,33 @@ def test_files_with_free_sizes(name: str, dynamo: bool, tmp_path: Path) -> None:
         x = torch.randn(2, 3, height, width)
         with torch.no_grad():
             assert torch.allclose(ours(x), module(x), rtol=1e-5, atol=1e-6), (height, width)
+
+
+PARTS: dict[str, tuple[Callable[[Any, Tensor], Tensor], list[str]]] = {
+    "crop": (lambda m, x: m.c(x)[:, :, 1:-1, 2:], ["pad [-1,-2,-1,0]"]),
+    "crop of a crop": (lambda m, x: m.c(x)[:, :, 1:, 2:][:, :, :-3, 1:], ["pad [-1,-3,-3,0]"]),
+    "every second": (lambda m, x: m.c(x)[:, :, ::2, ::3], ["1x1 maxpool /2x3"]),
+    "every second, moved": (lambda m, x: m.c(x)[:, :, 1::2, 1::2], ["pad [-1,-1,0,0]", "1x1 maxpool /2"]),
+    "every second of a row": (lambda m, x: m.c(x)[:, :, ::2, 1:-1], ["pad [0,-1,0,-1]", "1x1 maxpool /2x1"]),
+    "not apart": (lambda m, x: m.c(x)[:, :, ::2][:, :, 1:], ["1x1 maxpool /2x1", "pad [-1,0,0,0]"]),
+    "pad of a crop": (lambda m, x: F.pad(m.c(x)[:, :, 2:, 2:], (1, 1, 1, 1)), ["pad [-2,-2,0,0]", "pad 1"]),
+    "crop of a pad": (lambda m, x: F.pad(m.c(x), (1, 1, 1, 1))[:, :, 2:], ["pad 1", "pad [-2,0,0,0]"]),
+    "crop read twice": (lambda m, x: (lambda y: y[..., :-1] * y[..., 1:])(m.c(x)[:, :, 1:]), ["-1", "pad", "pad"]),
+}
+
+
+@pytest.mark.parametrize("file", [False, True], ids=["module", "file"])
+@pytest.mark.parametrize("name", PARTS)
+def test_slices_along_several_axes_are_one_op(name: str, file: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    forward, texts = PARTS[name]
+    module = Calls(forward, c=conv())
+    imported = archdsl.import_model(exported(module, tmp_path / "a.onnx", False) if file else module, input="3x16x16")
+    assert sum(node.op.name in ("pad", "maxpool") for node in imported.graph.nodes) == len(texts)
+    assert all(text in imported.text for text in texts), imported.text
+    ours, x = imported.network.to_torch(imported.weights), torch.randn(2, 3, 19, 22)
+    with torch.no_grad():
+        assert torch.allclose(ours(x), module(x), rtol=1e-5, atol=1e-6)
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Tensor], Tensor], str]] = {
