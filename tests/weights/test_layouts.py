@@ -429,6 +429,10 @@ REFUSED = {
     "pruned": Case({**SD, "fc.weight_mask": torch.ones(10, 16)}, "a mask of pruning"),
     "a loss that is not ignored": Case({**SD, "loss.weight": torch.ones(3)}, "`--ignore 'loss*'`"),
     "a missing layer": Case({k: v for k, v in SD.items() if not k.startswith("fc")}, "`--reinit 'fc.*'`"),
+    "a scalar for a matrix": Case({**SD, "fc.weight": torch.tensor(1.0)}, "of another variant"),
+    "a directory with wrong positions": Case(
+        by_bytes(lambda: saved(SD)[:-20] + b"\xff\xff\xff" + saved(SD)[-17:]), "or its directory is damaged"
+    ),
     "another width": Case({**SD, "fc.weight": torch.ones(3, 16), "fc.bias": torch.ones(3)}, "the outputs differ"),
     "unknown names": Case({f"k{n}": value for n, value in enumerate(SD.values())}, "`archdsl weights match FILE SPEC`"),
     "twice": Case({"netG_A": SD, "netG_B": EMA}, "2 times: `netG_A`, `netG_B`"),

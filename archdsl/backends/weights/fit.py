@@ -254,9 +254,9 @@ def _advice(graph: Graph, match: _Match, classes: int | None) -> str:
             "the input channels differ: `archdsl compile` adapts these filters with `--adapt-input`, or initialises "
             f"them with `{_reinit(pairs)}`"
         )
-    if not _reinit(pairs):
+    if not words or not _reinit(pairs):
         return "are these the weights of another variant? Names and shapes must be those of the network"
-    widths = {shape[0] for _, shape in pairs}
+    widths = {shape[0] if shape else 1 for _, shape in pairs}
     differ = f"the {listed(list(words))} {'differs' if [*words] == ['window'] else 'differ'}: "
     last = any(_is_last(graph, tensor) for tensor, _ in pairs)
     if (

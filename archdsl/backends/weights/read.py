@@ -6,6 +6,7 @@ prefix of its names. `layout.py` finds the prefix below which the tensors of a n
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -157,9 +158,11 @@ def _zip(file: Path) -> Checkpoint:
     try:
         with zipfile.ZipFile(file) as archive:
             return _members(file, archive)
-    except (Broken, Harmful, ArchError, OSError):
+    except (Broken, Harmful, ArchError):
         raise
     except Exception as failure:
+        if isinstance(failure, OSError) and failure.errno != errno.EINVAL:  # a damaged directory has wrong positions
+            raise
         raise Broken("it is truncated, or its directory is damaged") from failure
 
 
