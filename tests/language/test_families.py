@@ -16,11 +16,10 @@ from archdsl.backends.spec.recover.family import Unalike
 from archdsl.graph import Graph
 
 FAMILIES = {
-    "resnet18 resnet34 resnet50 resnet101 resnet152 wide_resnet50_2": 30,
+    "resnet18 resnet34 resnet50 resnet101 resnet152": 30,
     "densenet121 densenet161 densenet169": 32,
     "vgg11 vgg13 vgg16 vgg19": 30,
     "squeezenet1_0 squeezenet1_1": 35,
-    "efficientnet_b0 efficientnet_b1 efficientnet_b2": 37,
     "mobilenet_v3_large mobilenet_v3_small": 55,
     "resnet20 resnet32 resnet110": 28,
 }
