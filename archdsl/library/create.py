@@ -42,6 +42,8 @@ def create_model(
 ) -> nn.Module:
     """Return a network as a PyTorch module in evaluation mode; the parameters mean what they mean in timm.
 
+    Call `.train()` before you train it. timm's other parameters, such as `drop_rate` and `global_pool`, are E0212.
+
     `name` is a SPEC, or `NAME.TAG` with the tag of published weights: `resnet50.a1_in1k`, `resnet50.IMAGENET1K_V2`.
     `num_classes` sets its argument `classes`; 0 leaves out the last layer, so that the module returns the features
     before it. `in_chans` sets the channels of the input. With `features_only` the module returns one feature map for

@@ -231,9 +231,10 @@ class Network(Drawable):
     def transforms(self, train: bool = False, weights: Weights | None = None) -> Callable[[Any], torch.Tensor]:
         """Return the preprocessing of `predict` as a function from an image to a tensor, `(C, H, W)`.
 
-        It takes PIL images, arrays of type uint8, `(H, W)` or `(H, W, 3)`, and paths. With `train` it crops and flips
-        at random (`torchvision.transforms.v2`). `weights`, the result of `weights()`, replace the spec's preprocessing
-        by their own if they have one. Raises E0806 if the input is not an image.
+        It takes PIL images, arrays of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, and paths. With `train` it
+        crops and flips at random (`torchvision.transforms.v2`), with the same colours. `weights`, the result of
+        `weights()`, replace the spec's preprocessing by their own if they have one. Raises E0806 if the input is not
+        an image.
         """
         from archdsl.network.trial import image_transform
 
@@ -258,7 +259,8 @@ class Network(Drawable):
         mapping of arrays or torch tensors such as a state_dict. Only a name may reach the network. `reinit`
         names tensors (`fc.*`) that are initialised anyway. `inflate` gives filters for images the axes of this network:
         repeated and divided (`mean`), or the middle of zeros (`centre`). `strict` makes weights that are not finite, or
-        all zero, an error, W0606. `reading` are the fields of `archdsl.backends.weights.layout.Reading`: `part`,
+        all zero, an error; without it that is W0606 in the result's `notes`, which
+        nothing prints. `reading` are the fields of `archdsl.backends.weights.layout.Reading`: `part`,
         `rename`, `ignore` and `adapt_input` read files of another layout. Raises E06xx if they do not match; E0001 to
         E0004 for the options.
         """
@@ -304,6 +306,8 @@ class Network(Drawable):
         self, weights: WeightsSource | None = None, seed: int = 0, device: str | torch.device | None = None
     ) -> nn.Module:
         """Return a PyTorch module in evaluation mode; its state_dict keys are the node paths.
+
+        Call `.train()` before you train it: Lightning and most loops of others keep the mode.
 
         `weights` and `seed` as for `weights()`. The tensors of a file are mapped, not copied: do not change the file in
         place while the module is in use. On the device `meta` the module has shapes only, and nothing is allocated.

@@ -86,9 +86,9 @@ def prepared(image: Image.Image, recipe: Recipe, sizes: Sequence[LegalSizes], fi
             values = _vector(image, recipe, sizes[0], file)
         else:
             layout = recipe.layout or "RGB"
-            image = _in_mode(image, layout, notes)
+            image = in_mode(image, layout, notes)
             values = _scaled(_values(_sized(image, recipe, sizes[0], sizes[1], notes), layout), recipe)[None]
-    except _Unusable as problem:
+    except Unusable as problem:
         raise unreadable(file, str(problem)) from None
     return np.ascontiguousarray(values, np.float32)
 
@@ -173,14 +173,14 @@ def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
 # --- colours ---------------------------------------------------------------------------------------------
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
     """A readable image that cannot be converted to the input."""
 
 
-def _in_mode(image: Image.Image, layout: str, notes: list[str]) -> Image.Image:
-    """The image in mode `RGB` or `L`; with 16 bits as floats from 0 to 1 (Pillow's `F`), which no later step rounds.
+def in_mode(image: Image.Image, layout: str, notes: list[str]) -> Image.Image:
+    """Return the image in mode `RGB` or `L`; with 16 bits as floats from 0 to 1 (Pillow's `F`), which nothing rounds.
 
-    A grey image stays grey for every layout: its three channels would be equal.
+    A grey image stays grey for every layout: its three channels would be equal. Raises Unusable for other values.
     """
     mode = "L" if layout == "L" or image.mode in ("1", "L") else "RGB"
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -190,7 +190,7 @@ def _in_mode(image: Image.Image, layout: str, notes: list[str]) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         notes.append("its transparent parts were put on white")
         image = _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
-    return image if image.mode == mode else image.convert("RGB" if image.mode == "P" else mode).convert(mode)
+    return image if image.mode == mode else image.convert("RGB" if image.mode in ("P", "LAB") else mode).convert(mode)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -205,15 +205,15 @@ def _deep(image: Image.Image, notes: list[str]) -> Image.Image:
     values = np.array(image, np.float32)
     least, most = float(values.min()), float(values.max())
     if not (np.isfinite(least) and np.isfinite(most)):
-        raise _Unusable("it contains infinities or NaN")
+        raise Unusable("it contains infinities or NaN")
     if image.mode == "F":
         if least < 0 or most > 1:
-            raise _Unusable(
+            raise Unusable(
                 f"its float values range from {least:g} to {most:g}, not from 0 to 1; save it with 8 or 16 bits"
             )
         return image
     if least < 0 or most > 65535:
-        raise _Unusable(f"its values range from {least:g} to {most:g}; the maximum is 16 bits")
+        raise Unusable(f"its values range from {least:g} to {most:g}; the maximum is 16 bits")
     notes.append("it has 16 bits per channel: 65,535 becomes 1.0")
     values /= np.float32(65535)
     return Image.fromarray(values)
@@ -244,7 +244,7 @@ def _sized(image: Image.Image, recipe: Recipe, height: LegalSizes, width: LegalS
         notes.append(f"it was resized from {image.width} x {image.height} to {wanted[0]} x {wanted[1]} for the network")
         image = _resized(image, wanted, recipe.interpolation)
     if image.width * image.height > MAX_FED:
-        raise _Unusable(
+        raise Unusable(
             f"the input would have {image.width:,} x {image.height:,} pixels; the maximum is {MAX_FED // 10**6} million"
         )
     return image
@@ -262,7 +262,7 @@ def _target(size: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, 
 
 def _resized(image: Image.Image, size: tuple[int, int], interpolation: Interpolation) -> Image.Image:
     if size[0] * size[1] > MAX_PIXELS:
-        raise _Unusable(f"it would be resized to {size[0]:,} x {size[1]:,} pixels")
+        raise Unusable(f"it would be resized to {size[0]:,} x {size[1]:,} pixels")
     return image if size == image.size else image.resize(size, Image.Resampling[interpolation.upper()])
 
 
@@ -270,7 +270,7 @@ def _cropped(image: Image.Image, crop: tuple[int, int], notes: list[str]) -> Ima
     """The centre of the image; a smaller image is padded with black. Odd pixels are where torchvision has them."""
     height, width = crop
     if height * width > MAX_PIXELS:
-        raise _Unusable(f"it would be cropped to {width:,} x {height:,} pixels")
+        raise Unusable(f"it would be cropped to {width:,} x {height:,} pixels")
     if image.width < width or image.height < height:
         notes.append(f"it is smaller than {width} x {height}: padded with black")
     left, top = _start(image.width, width), _start(image.height, height)
@@ -293,4 +293,4 @@ def _vector(image: Image.Image, recipe: Recipe, features: LegalSizes, path: Path
             f"the network's input is a vector of {want} values; `{path.name[:120]}` has {pixels:,} pixels",
             help="use an image with exactly that many pixels: archdsl does not resize images for a vector",
         )
-    return _scaled(_values(_in_mode(image, layout, []), layout), recipe).reshape(1, -1)
+    return _scaled(_values(in_mode(image, layout, []), layout), recipe).reshape(1, -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
-from archdsl.runtime.preprocess import LegalSizes, prepared, read
+from archdsl.runtime.preprocess import LegalSizes, Unusable, in_mode, prepared, read, unreadable
 from archdsl.runtime.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class ImageTransform:
     def __call__(self, image: Any) -> torch.Tensor:
         """Return one sample, `(C, H, W)` or `(features,)`, float32.
 
-        `image` is a PIL image, an array of type uint8, `(H, W)` or `(H, W, 3)`, or the path of a file. Raises E0004 for
-        another value, E0804 or E0806 for an image that cannot be used.
+        `image` is a PIL image, an array of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, or the path of a file.
+        Raises E0004 for another value, E0804 or E0806 for an image that cannot be used.
         """
         require_package("torch", "E0801")
         import torch
@@ -59,8 +60,8 @@ class ImageTransform:
             )
         recipe = self.recipe
         mode = InterpolationMode(recipe.interpolation)
-        steps: list[Any] = [_picture, v2.ToImage()]
-        steps += [v2.Grayscale() if recipe.layout == "L" else v2.RGB()]
+        steps: list[Any] = [partial(_coloured, layout=recipe.layout or "RGB"), v2.ToImage()]
+        steps += [] if recipe.layout == "L" else [v2.RGB()]
         steps += [v2.RandomResizedCrop(fixed, interpolation=mode, antialias=True), v2.RandomHorizontalFlip()]
         steps += [v2.ToDtype(torch.float32, scale=True)]
         steps += [_reversed] if recipe.layout == "BGR" else []
@@ -78,14 +79,19 @@ def _opened(value: Any) -> tuple[Image.Image, Path]:
         try:
             return Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value), name
         except TypeError:
-            message = f"an array of the shape {value.shape} is not an image: pass (H, W) or (H, W, 3)"
+            message = f"an array of the shape {value.shape} is not an image: pass (H, W), (H, W, 3) or (H, W, 4)"
             raise error("E0806", message) from None
     check_type("image", value, "a PIL image, an array of uint8, or a path", Image.Image)
-    return value, name
+    return value.copy() if value.mode == "RGBA" else value, name  # its transparent parts are replaced in place
 
 
-def _picture(value: Any) -> Image.Image:
-    return _opened(value)[0]
+def _coloured(value: Any, layout: str) -> Image.Image:
+    """The image in the mode of the layout, as `predict` converts it."""
+    image, name = _opened(value)
+    try:
+        return in_mode(image, layout, [])
+    except Unusable as problem:
+        raise unreadable(name, str(problem)) from None
 
 
 def _reversed(image: torch.Tensor) -> torch.Tensor:

@@ -54,4 +54,5 @@ def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "docs/training.md", "exec"), names)
-    assert names["weights"]
+    weights = names["weights"]
+    assert weights["bn1.running_mean"].any(), "the norms kept their statistics: the module was in evaluation mode"

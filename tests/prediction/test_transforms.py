@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,50 @@ def test_training_crops_differ() -> None:
     transform = archdsl.load("resnet18").transforms(train=True)
     array = np.asarray(Image.open(CAT).convert("RGB"))
     assert not torch.equal(transform(array), transform(array))
+
+
+SOLID = {
+    "rgba.png": Image.new("RGBA", (90, 90), (10, 200, 30, 100)),
+    "la.png": Image.new("LA", (90, 90), (40, 100)),
+    "cmyk.jpg": Image.new("CMYK", (90, 90), (10, 200, 30, 60)),
+    "lab.tif": Image.new("LAB", (90, 90), (120, 140, 90)),
+    "ycbcr.jpg": Image.new("YCbCr", (90, 90), (120, 140, 90)),
+    "grey.png": Image.new("L", (90, 90), 77),
+    "bits.png": Image.new("1", (90, 90), 1),
+    "16bits.png": Image.fromarray(np.full((90, 90), 30000, np.uint16)),
+    "32bits.tif": Image.new("I", (90, 90), 30000),
+    "floats.tif": Image.new("F", (90, 90), 0.3),
+    "palette.png": Image.new("P", (90, 90), 3),
+}
+"""Images of one colour: no crop, flip or resize changes them."""
+
+
+@pytest.mark.parametrize("name", [*SOLID, "transparent.png", "memory"])
+@pytest.mark.parametrize("spec", ["resnet18", "lenet5"])
+def test_training_has_the_colours_of_predict(spec: str, name: str, tmp_path: Path) -> None:
+    net = archdsl.load(spec, input="3x32x32") if spec == "resnet18" else archdsl.load(spec)
+    value: Any = np.full((90, 90, 4), (10, 200, 30, 100), np.uint8)
+    if name == "transparent.png":
+        Image.new("P", (90, 90)).save(value := tmp_path / name, transparency=0)
+    elif name != "memory":
+        SOLID[name].save(value := tmp_path / name)
+    train, test = net.transforms(train=True)(value), net.transforms()(value)
+    assert train.shape == test.shape == net.input
+    assert torch.allclose(train, test, atol=1e-4)
+
+
+def test_the_callers_image_is_not_changed() -> None:
+    image = SOLID["rgba.png"].copy()
+    for train in (False, True):
+        archdsl.load("resnet18", input="3x32x32").transforms(train)(image)
+    assert image == SOLID["rgba.png"]
+
+
+def test_values_that_are_no_image() -> None:
+    for train in (False, True):
+        with pytest.raises(ArchError) as caught:
+            archdsl.load("resnet18", input="3x32x32").transforms(train)(Image.new("I", (90, 90), 70000))
+        assert caught.value.diagnostics[0].code == "E0804"
 
 
 def test_what_has_no_transforms() -> None:

@@ -417,7 +417,7 @@ def test_lightning(tmp_path: Path) -> None:
     class Task(lightning.LightningModule):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.network = small()
+            self.network = small().train()  # Lightning keeps the mode
 
         def training_step(self, batch: Any, _: int) -> Any:
             return nn.functional.cross_entropy(self.network(batch[0]), batch[1])
@@ -433,6 +433,8 @@ def test_lightning(tmp_path: Path) -> None:
     trainer.fit(task, torch.utils.data.DataLoader(data, batch_size=2))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     assert not torch.equal(task.network.fc.weight, before)
+    norms = [layer for layer in task.network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert norms and all(layer.running_mean.any() for layer in norms)
     assert torch.equal(Task.load_from_checkpoint(tmp_path / "last.ckpt").network.fc.weight, task.network.fc.weight)
 
 
