@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from math import prod
 from typing import TypeAlias
 
 from archdsl.backends.weights.layout import COUNTER, PROFILER, Reading, locate
@@ -133,14 +134,12 @@ def _shortcuts(graph: Graph) -> frozenset[str]:
 
 def _plain(shape: tuple[int, ...], flat: bool) -> tuple[int, ...]:
     """A shape without axes of 1, which some programs add; with `flat` as a matrix of outputs and inputs."""
-    if flat and len(shape) > 1:
-        product = 1
-        for size in shape[1:]:
-            product *= size
-        return (shape[0], product)
-    while len(shape) > 1 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
+    outputs, *inputs = shape or (1,)
+    if flat and inputs:
+        return outputs, prod(inputs)
+    while inputs and inputs[-1] == 1:
+        inputs.pop()
+    return shape[: 1 + len(inputs)]
 
 
 def _natural(path: str) -> list[tuple[int, int, str]]:
