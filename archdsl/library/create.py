@@ -1,4 +1,4 @@
-"""`archdsl.create_model` and `archdsl.list_models`: PyTorch modules by name, with timm's parameters."""
+"""`archdsl.create_model` and `archdsl.list_models`: PyTorch modules by name, with parameters of timm's."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ def create_model(
     seed: int = 0,
     **args: ArgValue,
 ) -> nn.Module:
-    """Return a network as a PyTorch module in evaluation mode; the parameters mean what they mean in timm.
+    """Return a network as a PyTorch module in evaluation mode: call `.train()` before you train it.
 
-    Call `.train()` before you train it. timm's other parameters, such as `drop_rate` and `global_pool`, are E0212.
+    `pretrained`, `num_classes`, `in_chans`, `features_only` and `out_indices` mean what they mean in timm. Its other
+    parameters, such as `drop_rate` and `global_pool`, raise E0212 if the spec has no argument of that name.
 
     `name` is a SPEC, or `NAME.TAG` with the tag of published weights: `resnet50.a1_in1k`, `resnet50.IMAGENET1K_V2`.
     `num_classes` sets its argument `classes`; 0 leaves out the last layer, so that the module returns the features

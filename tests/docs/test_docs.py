@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -87,6 +88,19 @@ def test_python_examples_are_true(page: str, tmp_path: Path, monkeypatch: pytest
 def _without_fences(text: str) -> str:
     """The end of a fenced block is not output of the example before it."""
     return re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/article.md"])
+def test_weights_of_torchvision_start_the_network_for_volumes(page: str, tmp_path: Path) -> None:
+    torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
+    torch.save(torchvision.models.densenet121().state_dict(), tmp_path / "densenet121.pth")
+    docs.save_specs(text_of("README.md"), tmp_path)
+    command = re.search(r"archdsl (compile ct\.yaml --weights densenet121\.pth.*)", text_of(page))
+    assert command is not None
+    args = [sys.executable, "-m", "archdsl", *command[1].split(), "-o", "ct.safetensors"]
+    result = subprocess.run(args, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert "119 tensors inflated" in result.stderr
 
 
 def test_the_page_of_the_library_is_current() -> None:

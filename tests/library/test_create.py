@@ -97,6 +97,8 @@ def test_auxiliary_heads_are_no_head() -> None:
         (lambda: create_model("convmixer_768_32", features_only=True), "E0002", "1 stride"),
         (lambda: create_model("resnt18"), "E0205", "resnt18"),
         (lambda: create_model("resnet18", clases=3), "E0212", "clases"),
+        (lambda: create_model("resnet18", drop_rate=0.1), "E0212", "drop_rate"),
+        (lambda: create_model("resnet18", global_pool="max"), "E0212", "global_pool"),
     ],
 )
 def test_what_is_not_possible(make: Callable[[], object], code: str, part: str) -> None:
