@@ -183,6 +183,54 @@ def array_file(save: Callable[..., None], *args: Any, **arrays: Any) -> Callable
     return write
 
 
+ARRAYS = {key: value.numpy() for key, value in SD.items()}
+
+
+def reordered() -> Mapping[str, Any]:
+    """Arrays whose axes are in C's order, in Fortran's, and in neither."""
+    orders = {4: (1, 0, 3, 2), 2: (1, 0)}
+    swapped = {key: orders.get(value.ndim, tuple(range(value.ndim))) for key, value in ARRAYS.items()}
+    return {key: value.transpose(swapped[key]).copy().transpose(swapped[key]) for key, value in ARRAYS.items()}
+
+
+def big_endian() -> Mapping[str, Any]:
+    return {key: value.astype(value.dtype.newbyteorder(">")) for key, value in ARRAYS.items()}
+
+
+def negated(tensor: Tensor) -> Tensor:
+    """The same values; torch stores them with the other sign, and a mark."""
+    view = torch.complex(torch.zeros_like(tensor), -tensor).conj().imag
+    assert view.is_neg() and torch.equal(view, tensor)
+    return view
+
+
+class Rebuilt:
+    """What torch would make of an array by a function of `torch._utils`."""
+
+    def __init__(self, name: str, key: str) -> None:
+        self.name, self.key = name, key
+
+    def __reduce__(self) -> Any:
+        function = getattr(torch._utils, f"_rebuild_{self.name}")
+        return function, (ARRAYS[self.key], torch.float32, "cpu", False)
+
+
+class Marked:
+    """A tensor with marks of somebody's torch."""
+
+    def __init__(self, tensor: Tensor, **marks: bool) -> None:
+        self.tensor, self.marks = tensor, marks
+
+    def __reduce__(self) -> Any:
+        function, args = self.tensor.__reduce_ex__(2)  # type: ignore[misc]
+        return function, (*args[:6], self.marks)
+
+
+def joblib_file(path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    joblib.dump(ARRAYS, path)
+
+
 LOADS = {
     # wrappers and prefixes
     **{
@@ -293,6 +341,13 @@ LOADS = {
     "arrays in a pickle": Case(by_bytes(lambda: pickle.dumps({k: v.numpy() for k, v in SD.items()})), name="w.pkl"),
     "arrays, protocol 2": Case(by_bytes(lambda: pickle.dumps({"m": {k: v.numpy() for k, v in SD.items()}}, 2))),
     "arrays of torch.save": Case({"blobs": {k: v.numpy() for k, v in SD.items()}, "lr": np.float64(0.1)}),
+    "arrays, protocol 5": Case(by_bytes(lambda: pickle.dumps(ARRAYS, 5))),
+    "arrays of torch.save, protocol 5": Case(by_bytes(lambda: saved(ARRAYS, pickle_protocol=5))),
+    "arrays with other orders of axes": Case(by_bytes(lambda: pickle.dumps(reordered(), 5))),
+    "arrays in big-endian order": Case(by_bytes(lambda: pickle.dumps(big_endian(), 4))),
+    "arrays in big-endian order, protocol 5": Case(by_bytes(lambda: pickle.dumps(big_endian(), 5))),
+    "a tensor with its negative bit": Case({**SD, "fc.weight": negated(SD["fc.weight"])}),
+    "a tensor of another device": Case({**SD, "fc.weight": Rebuilt("device_tensor_from_numpy", "fc.weight")}),
     # Python objects beside
     "Namespace": Case({"model": SD, "args": argparse.Namespace(lr=0.1)}, notes="`argparse.Namespace`"),
     "NumPy numbers": Case({"state_dict": SD, "best": np.float64(0.9), "losses": np.ones(3)}, notes="set aside"),
@@ -317,6 +372,7 @@ LOADS = {
     "a scheduler's state": Case({"model": SD, "scheduler": {"last_epoch": 3, "_step_count": 4, "fn": print}}),
     # whole modules
     "a module": Case(lambda path: torch.save(Whole(), path), notes="set aside, and not run"),
+    "a module before 1.6": Case(by_bytes(lambda: saved(Whole(), _use_new_zipfile_serialization=False))),
     "a module in a mapping": Case(lambda path: torch.save({"epoch": 1, "model": Whole()}, path), notes="below `model`"),
     "a parallel module": Case(lambda path: torch.save({"model": nn.DataParallel(Whole())}, path)),
     # forms of files
@@ -405,6 +461,11 @@ REFUSED = {
     # content without tensors by name
     "a tensor": Case(torch.ones(3), "one tensor without a name"),
     "a list": Case([torch.ones(3)], "a list"),
+    "a tuple": Case((SD, {"a": 1}), "it contains a tuple"),
+    "None": Case(None, "it contains None"),
+    "a class": Case(by_bytes(lambda: saved(OrderedDict)), "a class or a function"),
+    "a text, saved": Case("text", "one value of the type `str`"),
+    "a storage": Case(torch.ones(3).untyped_storage(), "a storage"),
     "names that are numbers": Case({0: torch.ones(3)}, "no tensors with names"),
     "no tensors": Case({"a": 1, "b": {"c": "d"}}, "no tensors with names"),
     "an average without names": Case({"shadow_params": [torch.ones(3)]}, "no tensors with names"),
@@ -412,6 +473,30 @@ REFUSED = {
     "sparse": Case({**SD, "fc.weight": SD["fc.weight"].to_sparse()}, "tensor `fc.weight` is sparse"),
     "on meta": Case({**SD, "fc.weight": torch.ones(10, 16, device="meta")}, "no data: it is on the device `meta`"),
     "complex": Case({**SD, "fc.bias": torch.ones(10, dtype=torch.complex64)}, "has the type"),
+    "a conjugate": Case({**SD, "fc.bias": torch.ones(10, dtype=torch.complex64).conj()}, "yet to compute"),
+    "an unknown mark": Case(
+        by_bytes(lambda: saved({**SD, "fc.bias": Marked(SD["fc.bias"], neg=True, odd=True)})), "yet to compute"
+    ),
+    "an unknown kind of tensor": Case(
+        by_bytes(
+            lambda: saved(SD, _use_new_zipfile_serialization=False).replace(
+                b"_rebuild_tensor_v2", b"_rebuild_tensor_v9"
+            )
+        ),
+        "is of another type",
+    ),
+    "axes that are none": Case(
+        by_bytes(
+            lambda: pickle.dumps({**ARRAYS, "fc.bias": np.ones((4, 5, 6)).transpose(1, 2, 0)}, 5).replace(
+                b"K\x01K\x02K\x00\x87", b"K\x02K\x02K\x00\x87"
+            )
+        ),
+        "an array that is damaged",
+    ),
+    "tensors without torch.save": Case(by_bytes(lambda: pickle.dumps(SD)), "was pickled without `torch.save`"),
+    "a module without torch.save": Case(by_bytes(lambda: pickle.dumps(Whole())), "was pickled without `torch.save`"),
+    "joblib": Case(joblib_file, "joblib wrote it"),
+    "a zip file by another name": Case(SD, "rename it to end in .pth", name="w.safetensors"),
     "quantised": Case(lambda path: torch.save(quantised(), path), "is quantised"),
     "a quantised layer": Case(
         {**SD, "fc.scale": torch.ones(1), "fc.zero_point": torch.ones(1)}, "the file is quantised"

@@ -5,6 +5,7 @@ Tests `backends/weights/read.py`, `backends/weights/safetensors.py` and `backend
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import os
 import pickle
 import resource
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -428,6 +430,28 @@ def test_a_state_dict_in_memory() -> None:
         assert weights.source == "given"
         assert all(weights[key].dtype == state[key].dtype for key in state)
         assert all(np.array_equal(weights[key], state[key]) for key in state)
+
+
+def test_weights_can_be_copied(tmp_path: Path) -> None:
+    network = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 8 bn relu, gap, fc 4]")
+    save(network.weights(seed=3), tmp_path / "w.safetensors")
+    for weights in (network.weights(seed=3), network.weights(tmp_path / "w.safetensors")):
+        for again in (pickle.loads(pickle.dumps(weights)), copy.deepcopy(weights), copy.copy(weights)):
+            assert (again.source, again.notes, again.facts) == (weights.source, weights.notes, weights.facts)
+            assert list(again) == list(weights)
+            assert all(again[key].dtype == weights[key].dtype for key in weights)
+            assert all(np.array_equal(again[key], weights[key]) for key in weights)
+
+
+def test_values_too_large_for_float32_are_reported_once(tmp_path: Path) -> None:
+    state = {key: value.astype(np.float64) if value.ndim else value for key, value in arrays(net()).items()}
+    state["fc.weight"][0, 0] = 1e300
+    np.savez(tmp_path / "w.npz", **state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for weights in (fit(load(tmp_path / "w.npz"), net()), fit(as_weights(state), net())):
+            assert np.isinf(weights["fc.weight"]).sum() == 1
+            assert [note.code for note in weights.notes] == ["W0606"]
 
 
 def test_a_modules_numbers_are_its_own(tmp_path: Path) -> None:

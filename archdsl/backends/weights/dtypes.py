@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from archdsl.backends.weights.tensors import Array
+from archdsl.backends.weights.tensors import Array, cast
 
 DTYPES = {
     "float64": "<f8",
@@ -61,7 +61,7 @@ def as_array(stored: Array, dtype: str) -> Array:
         return (stored.astype("<u2") << 8).view("<f2").astype("<f4")
     if dtype == "float8_e4m3fn":
         return _e4m3(stored)
-    return stored.astype("<f4" if is_real(dtype) else "<i8", copy=False)
+    return cast(stored, "<f4" if is_real(dtype) else "<i8")
 
 
 def _e4m3(stored: Array) -> Array:

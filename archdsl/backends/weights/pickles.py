@@ -157,6 +157,8 @@ class _Machine:
         args = args if isinstance(args, tuple) else (args,)
         known = self.calls.get(name) if isinstance(function, Global) else None
         for argument in args if known else ():
+            if isinstance(argument, (bytes, bytearray)) and name not in _PLAIN:
+                continue  # the values of a tensor, which are not copied
             kind = "bytes" if isinstance(argument, (str, bytes)) else "items"
             self.copied[kind] += len(argument) if hasattr(argument, "__len__") else 0
             if self.copied[kind] > MAX_COPIED[kind]:

@@ -54,7 +54,10 @@ def read(path: Path) -> dict[str, TensorEntry]:
 
 def _header(path: Path, size: int) -> tuple[dict[str, _Slot], int]:
     with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        head = file.read(8)
+        length = int.from_bytes(head, "little")
+        if head[:4] == b"PK\x03\x04":
+            raise Broken("it is a zip file, as `torch.save` and `numpy.savez` write: rename it to end in .pth or .npz")
         if length > MAX_HEADER:
             raise Broken(f"its header claims {length:,} bytes; the maximum is {MAX_HEADER:,}")
         if 8 + length > size:

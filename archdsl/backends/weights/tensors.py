@@ -22,6 +22,12 @@ class Broken(Exception):
     """A file that is not a valid weights file; the message says why."""
 
 
+def cast(values: Array, dtype: str) -> Array:
+    """Return the values as `dtype`, without a copy if they already are. Those too large for it become infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(dtype, copy=False)
+
+
 @dataclass(frozen=True, slots=True)
 class TensorEntry:
     """One tensor: its shape, its dtype (`float32` or `int64`), and `make`, which returns its array.
@@ -81,8 +87,16 @@ class Weights(Mapping[str, Array]):
     def __contains__(self, key: object) -> bool:
         return key in self.entries
 
+    def __reduce__(self) -> tuple[Callable[..., Weights], tuple[Any, ...]]:
+        """Copies and pickles contain the values, not the file that they are read from."""
+        return _restored, (dict(self), self.source, self.notes, dict(self.facts))
+
     def __repr__(self) -> str:
         return f"<Weights {len(self)} tensors, {self.nbytes:,} bytes>"
+
+
+def _restored(arrays: Mapping[str, Array], *more: Any) -> Weights:
+    return Weights(as_weights(arrays).entries, *more)
 
 
 def as_weights(tensors: Mapping[str, Any], source: str = "given") -> Weights:
@@ -105,7 +119,7 @@ def _entry(key: object, value: Any) -> TensorEntry:
     if array.dtype.kind not in "fiub":
         check_type(f"weights[{key!r:.60}]", value, "an array, or a torch tensor")
     dtype = "float32" if array.dtype.kind == "f" else "int64"
-    return TensorEntry(array.shape, dtype, partial(array.astype, dtype, copy=False))
+    return TensorEntry(array.shape, dtype, partial(cast, array, dtype))
 
 
 def _from_torch(tensor: Any, real: bool) -> Array:

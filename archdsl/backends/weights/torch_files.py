@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from archdsl.diagnostics import ArchError, error
 
 MAX_PICKLE = 1 << 26
 MAX_AXES = 16
+_PICKLED = (
+    "was pickled without `torch.save`: load the file with `pickle.load`, and save what it contains with `torch.save`"
+)
+_OTHER_TYPE = "is of another type: convert it to a plain tensor before saving"
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
@@ -42,7 +46,8 @@ class Storage:
 
 @dataclass(eq=False, slots=True)
 class StoredTensor:
-    """A view of a storage; sizes in values. `other` says what it is if it is no plain tensor."""
+    """A view of a storage; sizes in values. `other` says what it is if it is no plain tensor. `order` is that of the
+    bytes; the values of a `negative` one are those of the storage with the other sign."""
 
     storage: Storage | None = None
     dtype: str = ""
@@ -50,6 +55,8 @@ class StoredTensor:
     shape: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
     other: str = ""
+    order: Literal["<", ">"] = "<"
+    negative: bool = False
 
     def entry(self, key: str) -> TensorEntry:
         """Return the tensor as an entry. Raises E0601 if it is no plain tensor, E0602 if it has fewer bytes."""
@@ -77,30 +84,41 @@ def _refused(key: str, why: str) -> ArchError:
 
 def _values(tensor: StoredTensor) -> Array:
     assert tensor.storage is not None and tensor.storage.data is not None
-    stored = np.dtype(DTYPES[tensor.dtype])
+    stored = np.dtype(DTYPES[tensor.dtype]).newbyteorder(tensor.order)
     data = tensor.storage.data
     values = data[: len(data) // stored.itemsize * stored.itemsize].view(stored)[tensor.offset :]
     if not prod(tensor.shape):
         return as_array(np.empty(tensor.shape, stored), tensor.dtype)
     strides = tuple(stride * stored.itemsize for stride in tensor.strides)
-    view = np.lib.stride_tricks.as_strided(values, tensor.shape, strides)
-    return np.ascontiguousarray(as_array(view, tensor.dtype)).reshape(tensor.shape)  # else a scalar gets an axis
+    view = as_array(np.lib.stride_tricks.as_strided(values, tensor.shape, strides), tensor.dtype)
+    plain = np.negative(view) if tensor.negative else view
+    return np.ascontiguousarray(plain).reshape(tensor.shape)  # else a scalar gets an axis
 
 
 # --- what the pickle calls ----------------------------------------------------------------------------------
 
 
-def _view(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> StoredTensor:
+def _view(
+    storage: Any, offset: Any, shape: Any, strides: Any, _grad: Any = False, _hooks: Any = None, bits: Any = None
+) -> StoredTensor:
+    """A tensor; `bits` are torch's marks of operations that the stored values have yet to undergo."""
+    if isinstance(storage, Foreign) and storage.name == "torch.storage._load_from_bytes":
+        return StoredTensor(other=_PICKLED)
     numbers = (offset, *shape, *strides)
     plain = all(type(n) is int and 0 <= n < 1 << 62 for n in numbers)
     if not isinstance(storage, Storage) or not plain or len(shape) != len(strides) or len(shape) > MAX_AXES:
         raise Broken("a tensor has no proper shape")
-    return StoredTensor(storage, storage.dtype, offset, tuple(shape), tuple(strides))
+    marks = {mark for mark, is_set in bits.items() if is_set} if isinstance(bits, dict) else {bits} - {None}
+    if marks - {"neg"}:
+        return StoredTensor(other="has values that torch has yet to compute: call `.resolve_conj()` before saving")
+    return StoredTensor(storage, storage.dtype, offset, tuple(shape), tuple(strides), negative="neg" in marks)
 
 
-def _typed_view(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> StoredTensor:
-    view = _view(storage, offset, shape, strides)
-    view.dtype = getattr(more[2], "name", "").removeprefix("torch.")
+def _typed_view(
+    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, dtype: Any, bits: Any = None
+) -> StoredTensor:
+    view = _view(storage, offset, shape, strides, grad, hooks, bits)
+    view.dtype = getattr(dtype, "name", "").removeprefix("torch.")
     return view
 
 
@@ -115,15 +133,27 @@ def _same(first: Any, *_: Any) -> Any:
 def _of_type(function: Any, kind: Any, args: Any, *_: Any) -> Any:
     """A tensor of a subclass: `function(*args)` makes the plain one."""
     known = _CALLS.get(getattr(function, "name", ""))
-    return known(*args) if known is not None and isinstance(args, tuple) else StoredTensor(other="is of another type")
+    return known(*args) if known is not None and isinstance(args, tuple) else StoredTensor(other=_OTHER_TYPE)
 
 
 @dataclass(eq=False, slots=True)
 class _NumPy(Foreign):
-    """An array of NumPy; its state is (version, shape, dtype, whether in Fortran's order, bytes)."""
+    """An array of NumPy; its state is (version, shape, dtype, whether in Fortran's order, bytes), and the order of its
+    axes if that is another."""
 
     def __init__(self, *_: Any) -> None:
         Foreign.__init__(self, "numpy.ndarray")
+
+
+def _of_buffer(data: Any, dtype: Any, shape: Any, order: Any, *axes: Any) -> _NumPy:
+    """An array as protocol 5 pickles it."""
+    array = _NumPy()
+    array.state = (1, shape, dtype, order == "F", data, *(axes if order == "K" else ()))
+    return array
+
+
+def _of_joblib(*_: Any) -> None:
+    raise Broken("joblib wrote it: load it with `joblib.load`, and save its tensors with `torch.save` or `numpy.savez`")
 
 
 _CALLS: Calls = {
@@ -138,8 +168,14 @@ _CALLS: Calls = {
     "torch._utils._rebuild_sparse_tensor": _other("is sparse: call `.to_dense()` before saving"),
     "torch._utils._rebuild_meta_tensor_no_storage": _other("has no data: it is on the device `meta`"),
     "torch._utils._rebuild_nested_tensor": _other("contains tensors of several shapes"),
-    "torch._utils._rebuild_wrapper_subclass": _other("is of another type: convert it to a plain tensor before saving"),
+    "torch._utils._rebuild_wrapper_subclass": _other(_OTHER_TYPE),
+    # a tensor of a device, by a copy in memory
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": _same,
+    "torch._utils._rebuild_device_tensor_from_numpy": _same,
+    "torch._utils._rebuild_xla_tensor": _same,
     **{f"numpy.{core}.multiarray._reconstruct": _NumPy for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric._frombuffer": _of_buffer for core in ("core", "_core")},
+    "joblib.numpy_pickle.NumpyArrayWrapper": _of_joblib,
 }
 
 
@@ -147,17 +183,24 @@ def as_tensor(value: Any) -> StoredTensor | None:
     """Return what the pickle says of a tensor, or of an array of NumPy; None for anything else."""
     if isinstance(value, StoredTensor):
         return value
+    if isinstance(value, Foreign) and value.name.startswith("torch._utils._rebuild_"):
+        return StoredTensor(other=_OTHER_TYPE)
     if not isinstance(value, _NumPy):
         return None
     try:
-        _, shape, dtype, fortran, data = value.state
+        _, shape, dtype, fortran, data, *axes = value.state
         stored = np.dtype(dtype.args[0])
         ends = dtype.state[1] if isinstance(dtype.state, tuple) else "|"
         name = stored.name
-        if ends == ">" or stored.hasobject or not isinstance(data, bytes):
+        if stored.hasobject or not isinstance(data, (bytes, bytearray)) or len(shape) > MAX_AXES:
             return StoredTensor(other="is an array that archdsl does not read")
         steps = [prod(shape[:n]) if fortran else prod(shape[n + 1 :]) for n in range(len(shape))]
-        view = _view(Storage(name, len(data), np.frombuffer(data, np.uint8)), 0, shape, tuple(steps))
+        order = axes[0] if axes else range(len(shape))
+        if sorted(order) != list(range(len(shape))):
+            raise ValueError
+        sizes, strides = (tuple(numbers[axis] for axis in order) for numbers in (shape, steps))
+        view = _view(Storage(name, len(data), np.frombuffer(data, np.uint8)), 0, sizes, strides)
+        view.order = ">" if ends == ">" else "<"
     except (TypeError, ValueError, AttributeError, IndexError):
         return StoredTensor(other="is an array that is damaged")
     return view
@@ -166,8 +209,10 @@ def as_tensor(value: Any) -> StoredTensor | None:
 # --- the two forms ------------------------------------------------------------------------------------------
 
 
-def _persistent(storages: dict[str, Storage]) -> Callable[[Any], Storage]:
-    def storage(key: Any) -> Storage:
+def _persistent(storages: dict[str, Storage]) -> Callable[[Any], Any]:
+    def storage(key: Any) -> Any:
+        if key[0] == "module":  # before 1.6 a class comes with its source, which nothing needs
+            return key[1]
         kind, typed, name, _, count = key[:5]
         if (
             kind != "storage"
@@ -182,6 +227,15 @@ def _persistent(storages: dict[str, Storage]) -> Callable[[Any], Storage]:
     return storage
 
 
+def _content(value: Any) -> Any:
+    """Return what a file contains. Raises `Broken` if it is neither a tensor nor a container or an object."""
+    if isinstance(value, (dict, list, Foreign, StoredTensor)):
+        return value
+    kinds = {tuple: "a tuple", Global: "a class or a function", Storage: "a storage, which has no shape"}
+    what = "None" if value is None else kinds.get(type(value), f"one value of the type `{type(value).__name__}`")
+    raise Broken(f"it contains {what}, not a mapping of names to tensors")
+
+
 def read_zipped(path: Path, archive: zipfile.ZipFile) -> Any:
     """Return the content of a file in torch's zipped form, of which nothing is compressed."""
     members = {member.filename: member for member in archive.infolist()}
@@ -192,7 +246,7 @@ def read_zipped(path: Path, archive: zipfile.ZipFile) -> Any:
     if f"{root}byteorder" in members and archive.read(f"{root}byteorder")[:8] == b"big":
         raise Broken("its numbers are in big-endian order")
     storages: dict[str, Storage] = {}
-    content = read_pickle(io.BytesIO(archive.read(pickle)), _CALLS, _persistent(storages))
+    content = _content(read_pickle(io.BytesIO(archive.read(pickle)), _CALLS, _persistent(storages)))
     data = np.memmap(path, np.uint8, "c")  # copy on write: torch accepts no read-only array
     for name, storage in storages.items():
         if f"{root}data/{name}" in members:
@@ -215,11 +269,11 @@ def read_old(path: Path, file: BinaryIO) -> Any:
     storages: dict[str, Storage] = {}
     first = read_pickle(file, _CALLS, _persistent(storages))
     if first != _MAGIC:
-        return first
+        return _content(first)
     version, system = (read_pickle(file, {}, _persistent({})) for _ in range(2))
     if version != _PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise Broken("it has an unknown version of torch's older format")
-    content = read_pickle(file, _CALLS, _persistent(storages))
+    content = _content(read_pickle(file, _CALLS, _persistent(storages)))
     keys = read_pickle(file, {}, _persistent({}))
     data = np.memmap(path, np.uint8, "c")
     at = file.tell()
