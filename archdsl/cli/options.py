@@ -55,12 +55,6 @@ def _read_args(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
     return out
 
 
-def _read_rules(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    from archdsl.backends.weights.rules import read_rules
-
-    return tuple(rule for value in values for rule in (read_rules(value[1:]) if value.startswith("@") else [value]))
-
-
 def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     console = ctx.find_object(Console)
     if value is not None and console is not None:
@@ -133,7 +127,6 @@ rename_option = click.option(
     "--rename",
     metavar="OLD=NEW",
     multiple=True,
-    callback=_read_rules,
     help="Rename a tensor or a path of FILE: 'head=fc'. @map.txt reads one rule a line. May be repeated.",
 )
 ignore_option = click.option(

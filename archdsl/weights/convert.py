@@ -9,7 +9,7 @@ from typing import NamedTuple
 from archdsl.backends.weights import Weights, load, save
 from archdsl.backends.weights.layout import Reading, locate, report
 from archdsl.backends.weights.read import note
-from archdsl.diagnostics import Diagnostic, error
+from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.arguments import check_flags, check_names, check_type
 from archdsl.files.atomic import WrittenFile
 from archdsl.packages import require_package
@@ -49,8 +49,6 @@ def convert(
     for full, problem in weights.problems.items():
         if full.startswith(located.prefix):
             raise problem
-    if len(located.names) + len(located.ignored) + len(located.dropped) + len(located.beside) < len(weights):
-        raise error("E0604", "`rename` gives two tensors one name", status=2)
     notes = list(weights.notes)
     report(located, lambda message: notes.append(note(message)))
     entries = {name: weights.entries[full] for name, full in located.names.items()}

@@ -231,6 +231,9 @@ def joblib_file(path: Path) -> None:
     joblib.dump(ARRAYS, path)
 
 
+HEAD = {key.replace("fc.", "head."): value for key, value in EMA.items() if key.startswith("fc.")}
+PLAIN = {key: value for key, value in SD.items() if "num_batches" not in key}
+
 LOADS = {
     # wrappers and prefixes
     **{
@@ -304,7 +307,32 @@ LOADS = {
     "AveragedModel beside": Case(
         {"model": SD, "swa_model": {"n_averaged": torch.tensor(4), **under("module.", EMA)}}, notes="`--part swa_model"
     ),
-    "teacher and student": Case({"student": SD, "teacher": EMA}, notes="`--part teacher` reads them"),
+    # a second set below a complete one
+    **{
+        f"a second set below {key}": Case({**SD, **under(f"{key}.", EMA)}, notes=f"`--part {key}` reads them")
+        for key in ("target", "ema", "teacher", "module", "momentum_encoder")
+    },
+    "a second mapping below": Case({**SD, "best": EMA}, notes="a second set of these names"),
+    "a second set first": Case({**under("target.", EMA), **SD}, notes="`--part target` reads them"),
+    "moments below": Case({**SD, "optimizer": {"exp_avg": EMA}}, notes="`--part optimizer.exp_avg` reads them"),
+    "a second set below a prefix": Case({"state_dict": {**under("model."), **under("model.ema.", EMA)}}),
+    **{
+        f"the place {part} of two": Case(
+            {"state_dict": {**under("model."), **under("model.ema.", EMA)}},
+            EMA if part.endswith("ema") else SD,
+            f"below `{'state_dict.model' if part == 'state_dict' else part}`",
+            {"part": part},
+        )
+        for part in ("state_dict", "state_dict.model", "state_dict.model.ema")
+    },
+    **{f"the top as {part!r}": Case({**SD, **under("target.", EMA)}, options={"part": part}) for part in ("", "(top)")},
+    "the second set chosen": Case({**SD, **under("target.", EMA)}, EMA, "below `target`", {"part": "target"}),
+    "the second set ignored": Case({**SD, **under("ema.", EMA)}, notes="ignored", options={"ignore": ["ema.*"]}),
+    "one of two ignored": Case({"a": SD, "b": EMA}, notes="below `a`", options={"ignore": ["b.*"]}),
+    "the teacher chosen": Case({"student": SD, "teacher": EMA}, EMA, options={"part": "teacher"}),
+    "moments chosen": Case({"optimizer": {"exp_avg": SD}}, options={"part": "optimizer.exp_avg"}),
+    "moments with counters": Case({"model": PLAIN, "optimizer": {"velocity": EMA}}, notes="below `model`"),
+    "gradients beside": Case({"grads": EMA, "net": SD}, notes="below `net`"),
     "one of two": Case({"netG_A": SD, "netG_B": EMA}, EMA, "below `netG_B`", {"part": "netG_B"}),
     "a discriminator beside": Case({"D": {"conv1.conv.weight": torch.ones(4, 3, 3, 3)}, "G": SD}, notes="below `G`"),
     # counters, profilers, other tensors
@@ -321,6 +349,11 @@ LOADS = {
     ),
     "a tensor renamed": Case(
         {key.replace("fc.bias", "b"): value for key, value in SD.items()}, options={"rename": ["b=fc.bias"]}
+    ),
+    "renamed in place of a name": Case(
+        {**SD, **HEAD},
+        {**SD, "fc.weight": HEAD["head.weight"], "fc.bias": HEAD["head.bias"]},
+        options={"rename": ["head=fc"], "ignore": ["fc.*"]},
     ),
     "renamed below a place": Case(
         {"model": {key.replace("conv1.", "stem.block."): value for key, value in SD.items()}},
@@ -521,6 +554,41 @@ REFUSED = {
     "another width": Case({**SD, "fc.weight": torch.ones(3, 16), "fc.bias": torch.ones(3)}, "the outputs differ"),
     "unknown names": Case({f"k{n}": value for n, value in enumerate(SD.values())}, "`archdsl weights match FILE SPEC`"),
     "twice": Case({"netG_A": SD, "netG_B": EMA}, "2 times: `netG_A`, `netG_B`"),
+    "a student and a teacher": Case({"student": SD, "teacher": EMA}, "`--part student` or `--part teacher`"),
+    "a model and a teacher": Case({"model": SD, "teacher": EMA}, "2 times: `model`, `teacher`"),
+    "twice, counters once": Case({"model": PLAIN, "swap": EMA}, "2 times: `model`, `swap`"),
+    "three times": Case({"a": SD, "b": EMA, "c": SD}, "`--part a` or `--part b` or `--part c`"),
+    **{
+        f"only {'.'.join(keys)}": Case(
+            __import__("functools").reduce(lambda inner, key: {key: inner}, reversed(keys), SD),
+            f"`--part {'.'.join(keys)}` reads them",
+        )
+        for keys in (
+            ("optimizer", "exp_avg"),
+            ("optim", "m"),
+            ("opt",),
+            ("optimizer_states", "v"),
+            ("grads",),
+            ("gradients",),
+            ("exp_avg_sq",),
+            ("state", "momentum_buffer"),
+            ("velocity",),
+        )
+    },
+    "moments and no model": Case({"optimizer": {"momentum_buffer": SD}, "model": {}}, "are no weights"),
+    "two moments": Case({"optimizer": {"exp_avg": SD, "exp_avg_sq": EMA}}, "2 times", options={"part": "optimizer"}),
+    "renamed onto a name": Case(
+        {**SD, **HEAD},
+        "`head.weight` of the file would both be `fc.weight` of the network\n"
+        "leave one of them out, as with `--ignore 'fc.*'`",
+        options={"rename": ["head=fc"]},
+    ),
+    "renamed onto a name, first": Case({**HEAD, **SD}, "`--ignore 'fc.*'`", options={"rename": ["head=fc"]}),
+    "two renamed to one": Case(
+        {**{k: v for k, v in SD.items() if k[:2] != "fc"}, **HEAD, **{k.replace("head", "h2"): HEAD[k] for k in HEAD}},
+        "`--ignore 'h2.*'`",
+        options={"rename": ["head=fc", "h2=fc"]},
+    ),
     "no such part": Case(SD, "no tensor of the file is below `ema`", options={"part": "ema"}),
     "a rule that matches nothing": Case(SD, "`rename` `a=b` matches no tensor", options={"rename": ["a=b"]}),
     "a rule that is none": Case(SD, "is not a rule", options={"rename": ["fc"]}),
@@ -666,6 +734,13 @@ def test_a_file_is_read_without_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert float(done.stdout) == pytest.approx(float(SD["fc.weight"].sum()), rel=1e-5), done.stderr
+
+
+def test_rules_of_a_file_in_python(tmp_path: Path) -> None:
+    torch.save({key.replace("fc.", "head."): value for key, value in SD.items()}, tmp_path / "w.pth")
+    (tmp_path / "map.txt").write_text("# a comment\nhead=fc\n")
+    weights = NETWORK.weights(tmp_path / "w.pth", rename=[f"@{tmp_path / 'map.txt'}"])
+    np.testing.assert_array_equal(weights["fc.weight"], SD["fc.weight"].numpy())
 
 
 def test_there_are_enough_cases() -> None:

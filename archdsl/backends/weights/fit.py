@@ -69,7 +69,8 @@ def fit(
     """
     weights = as_weights(weights)
     fresh = _fresh_keys(graph, reinit)
-    located = locate(weights, {tensor.key: tensor.param.shape for tensor in graph.tensors}, reading)
+    optional = {tensor.key for tensor in graph.tensors if _is_optional(tensor)}
+    located = locate(weights, {tensor.key: tensor.param.shape for tensor in graph.tensors}, reading, optional)
     notes = list(weights.notes)
     report(located, lambda message: notes.append(_note(message)))
     entries = _entries(weights, located, graph, reinit, notes)
@@ -151,7 +152,7 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
             match.entries[key] = initial_entry(key, param, seed)
             if param.name == COUNTER:
                 continue
-            if tensor.node.training or param.init.how == "data":
+            if _is_optional(tensor):
                 match.filled.append(key)
             else:
                 match.missing.append(tensor)
@@ -167,6 +168,11 @@ def _match(entries: Mapping[str, TensorEntry], graph: Graph, fresh: Collection[s
             of_head = any(key == name or key.startswith(f"{name}.") for name in graph.unfit_heads)
             (match.skipped if of_head else match.unexpected).append(key)
     return match
+
+
+def _is_optional(tensor: Tensor) -> bool:
+    """Whether a file may lack it: a tensor of an auxiliary head, or values given in the spec."""
+    return tensor.node.training or tensor.param.init.how == "data"
 
 
 def _in_form(entry: TensorEntry, param: Param) -> TensorEntry | None:

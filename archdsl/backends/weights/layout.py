@@ -8,11 +8,12 @@ second part is a name of the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
+from archdsl.backends.weights.rules import expanded
 from archdsl.backends.weights.tensors import TensorEntry, Weights
 from archdsl.diagnostics import ArchError, did_you_mean, error
 
@@ -21,7 +22,14 @@ WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 PROFILER = ("total_ops", "total_params")
 """Names of tensors that a profiler (thop) leaves behind."""
 COUNTER = "num_batches_tracked"
-_AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|average|averaged|shadow|teacher)([._]|$)|ema_|_ema")
+_AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|average|averaged|shadow)([._]|$)|ema_|_ema")
+_TRAINING = re.compile(
+    r"(^|\.)((\w*_)?optim(izer)?s?|opt|optimi[sz]er_states?|(\w*_)?grad(ient)?s?|exp_avg(_sq)?|max_exp_avg_sq|"
+    r"exp_inf|momentum_buffers?|momentum|velocity|square_avg|acc_delta)(\.|$)"
+)
+"""Places of tensors of an optimiser and of gradients: they have the names of the weights, but are none."""
+TOP = "(top)"
+"""What `inspect` and `part` call the place without a name."""
 _OLD_DENSENET = re.compile(r"\b(norm|relu|conv)\.(\d+)\.")
 
 
@@ -38,9 +46,10 @@ class ReadingOptions(TypedDict, total=False):
 class Reading:
     """How to read a file of another layout.
 
-    `part` is the place of the tensors in the file (`state_dict_ema`), if there are several. `rename` has the rules
-    `a=b`: the tensor `a`, or all below the path `a`, have the name `b` in the network. `ignore` has patterns of names
-    in the file that the network does not need. `adapt_input` adapts filters to another number of input channels.
+    `part` is the place of the tensors in the file (`state_dict_ema`), if there are several; `(top)` or an empty name is
+    that of names without a prefix. `rename` has the rules `a=b`: the tensor `a`, or all below the path `a`, have the
+    name `b` in the network; `@FILE` has such rules, one a line. `ignore` has patterns of names in the file that the
+    network does not need. `adapt_input` adapts filters to another number of input channels.
     """
 
     part: str | None = None
@@ -48,13 +57,18 @@ class Reading:
     ignore: Sequence[str] = ()
     adapt_input: bool = False
 
+    def ignores(self, full: str, name: str) -> str | None:
+        """Return the first pattern that leaves out a tensor, by its full name or by that below a prefix."""
+        return next((p for p in self.ignore if fnmatchcase(name, p) or fnmatchcase(full, p)), None)
+
 
 @dataclass
 class Located:
     """The tensors of a network in a file: by the network's names, and under their full names.
 
     `prefix` is what precedes the names; `beside` are tensors elsewhere in the file, `dropped` those that the reader
-    knows to be of no use, `ignored` those that the caller's patterns leave out.
+    knows to be of no use, `ignored` those that the caller's patterns leave out. `others` are places of averaged
+    weights (True) and of second sets below the prefix.
     """
 
     prefix: str
@@ -62,41 +76,57 @@ class Located:
     beside: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
-    averages: list[str] = field(default_factory=list)
+    others: dict[str, bool] = field(default_factory=dict)
     old_names: int = 0
     averaged: bool = False
 
 
-def locate(weights: Weights, shapes: Mapping[str, tuple[int, ...]], reading: Reading) -> Located:
-    """Find the tensors of a network with these names and shapes.
+def locate(
+    weights: Weights, shapes: Mapping[str, tuple[int, ...]], reading: Reading, optional: Collection[str] = ()
+) -> Located:
+    """Find the tensors of a network with these names and shapes; `optional` names do not decide the place.
 
-    Raises E0608 if several places fit equally well and `part` chooses none, or if `part` is not in the file, E0604 for
-    a rule or a pattern that matches no tensor.
+    A place that has the names of the network includes no second set below it: that is another place.
+
+    Raises E0608 if several places fit equally well and `part` chooses none, if only an optimiser's tensors or gradients
+    fit, or if `part` is not in the file, E0604 for a rule or a pattern that matches no tensor, or if two tensors have
+    one name in the network.
     """
     entries = weights.entries
-    renamed = _Renaming(reading.rename, shapes)
-    votes = _votes(entries, shapes, renamed, reading.part)
+    renamed = _Renaming(expanded(reading.rename), shapes)
+    needed = {name: shape for name, shape in shapes.items() if name not in optional and not name.endswith(COUNTER)}
+    found = _found(entries, needed, renamed, reading)
+    votes = {
+        prefix: (sum(needed[name] == entries[full].shape for name, full in names.items()), len(names))
+        for prefix, names in found.items()
+    }
+    _drop_wrappers(found, votes)
     averaged = {prefix: _is_average(prefix, entries) for prefix in votes}
-    prefix = _chosen(votes, averaged, weights, reading.part, len(shapes))
+    prefix = _chosen(votes, averaged, weights, reading.part, len(needed))
     located = Located(prefix, averaged=averaged.get(prefix, False))
     best = votes.get(prefix, (0, 0))
-    located.averages = [other for other in votes if other != prefix and averaged[other] and votes[other] >= best]
+    rest = [other for other in votes if other != prefix and prefix in votes]
+    second = {o for o in rest if o.startswith(prefix) and votes[o][1] * 2 >= best[1] and not _overlap(found, prefix, o)}
+    located.others = {o: averaged[o] for o in rest if o in second or (averaged[o] and votes[o] >= best)}
     used: set[str] = set()
     for full in entries:
         name = full[len(prefix) :]
-        pattern = next((p for p in reading.ignore if fnmatchcase(name, p) or fnmatchcase(full, p)), None)
+        pattern = reading.ignores(full, name)
         if pattern is not None:
             used.add(pattern)
             located.ignored.append(full)
-        elif not full.startswith(prefix):
+        elif not full.startswith(prefix) or (name not in shapes and not second.isdisjoint(_prefixes(full))):
             located.beside.append(full)
         elif name.rpartition(".")[2] in PROFILER and name not in shapes:
             located.dropped.append(full)
         else:
             located.old_names += renamed.is_old(name)
-            located.names[renamed(name)] = full
+            new = renamed(name)
+            if new in located.names:
+                raise _same_name(new, located.names[new], full, prefix, renamed)
+            located.names[new] = full
     _check_used(reading.ignore, used, "ignore", entries)
-    _check_used(reading.rename, renamed.used, "rename", entries)
+    _check_used([text for _, text in renamed.rules.values()], renamed.used, "rename", entries)
     return located
 
 
@@ -115,13 +145,20 @@ class _Renaming:
         wrappers = [word for word in WRAPPERS if not any(word in key.split(".") for key in known)]
         self.wrapped = re.compile(rf"(?:^|(?<=\.))(?:{'|'.join(wrappers)})\.") if wrappers else None
 
-    def __call__(self, name: str) -> str:
+    def rule(self, name: str) -> tuple[str, str, str] | None:
+        """The rule for a name: what it replaces, by what, and its text."""
         parts = name.split(".")
         for end in range(len(parts), 0, -1) if self.rules else ():
-            rule = self.rules.get(".".join(parts[:end]))
-            if rule is not None:
-                self.used.add(rule[1])
-                return ".".join([part for part in (rule[0], *parts[end:]) if part])
+            old = ".".join(parts[:end])
+            if old in self.rules:
+                return old, *self.rules[old]
+        return None
+
+    def __call__(self, name: str) -> str:
+        if rule := self.rule(name):
+            self.used.add(rule[2])
+            rest = name[len(rule[0]) + 1 :]
+            return ".".join([part for part in (rule[1], rest) if part])
         if name in self.known:
             return name
         plain = self.wrapped.sub("", name) if self.wrapped is not None else name
@@ -133,27 +170,43 @@ class _Renaming:
         return name not in self.known and self(name) != name and _OLD_DENSENET.search(name) is not None
 
 
-def _votes(
-    entries: Mapping[str, TensorEntry], shapes: Mapping[str, tuple[int, ...]], renamed: _Renaming, part: str | None
-) -> dict[str, tuple[int, int]]:
-    """For each prefix, the names below it that fit by name and shape, and by name."""
-    votes: dict[str, tuple[int, int]] = {}
-    for full, entry in entries.items():
-        at = 0
-        while at >= 0:
-            prefix = full[:at]
-            own = shapes.get(renamed(full[at:])) if _inside(prefix.removesuffix("."), part) else None
-            if own is not None:
-                equal, named = votes.get(prefix, (0, 0))
-                votes[prefix] = equal + (own == entry.shape), named + 1
-            at = full.find(".", at) + 1 or -1
-    for prefix in [*votes]:  # without wrappers, names fit below each of several nested places: the innermost is it
+def _found(
+    entries: Mapping[str, TensorEntry], needed: Collection[str], renamed: _Renaming, reading: Reading
+) -> dict[str, dict[str, str]]:
+    """For each prefix, the full names below it by the network's names, those without a wrapper first."""
+    found: dict[str, dict[str, str]] = {}
+    part = None if reading.part in ("", TOP) else reading.part
+    for full in entries:
+        for prefix in _prefixes(full):
+            name = full[len(prefix) :]
+            new = renamed(name) if _inside(prefix.removesuffix("."), part) else ""
+            if new in needed and reading.ignores(full, name) is None:
+                names = found.setdefault(prefix, {})
+                if new == name or new not in names:
+                    names[new] = full
+    return found
+
+
+def _prefixes(full: str) -> Iterator[str]:
+    """The first parts of a name, each with its dot, from the empty one on."""
+    at = 0
+    while at >= 0:
+        yield full[:at]
+        at = full.find(".", at) + 1 or -1
+
+
+def _drop_wrappers(found: Mapping[str, Mapping[str, str]], votes: dict[str, tuple[int, int]]) -> None:
+    """Without wrappers, the same tensors fit below each of several nested places: the innermost is it."""
+    for prefix in [*votes]:
         parts = prefix.split(".")[:-1]
         for end in range(len(parts)):
             outer = "".join(f"{part}." for part in parts[:end])
-            if prefix in votes and votes.get(outer, votes[prefix]) <= votes[prefix]:
-                votes.pop(outer, None)
-    return votes
+            if outer in votes and votes[outer] <= votes.get(prefix, (0, 0)) and _overlap(found, outer, prefix):
+                votes.pop(outer)
+
+
+def _overlap(found: Mapping[str, Mapping[str, str]], one: str, other: str) -> bool:
+    return not set(found.get(one, {}).values()).isdisjoint(found[other].values())
 
 
 def _is_average(prefix: str, entries: Mapping[str, TensorEntry]) -> bool:
@@ -170,18 +223,34 @@ def _chosen(
     part: str | None,
     size: int,
 ) -> str:
-    if part is not None and not any(_inside(key, part) for key in weights.entries):
+    if part not in (None, "", TOP) and not any(_inside(key, part) for key in weights.entries):
         raise _no_part(part, weights.entries)
-    plain = {prefix: vote for prefix, vote in votes.items() if not averaged[prefix]}
+    exact = "" if part in (None, "", TOP) else f"{part.rstrip('.')}."
+    if part is not None and 4 * votes.get(exact, (0, 0))[1] >= size > 0:
+        return exact
+    trained = {
+        prefix: vote for prefix, vote in votes.items() if _TRAINING.search(exact) or not _TRAINING.search(prefix)
+    }
+    if 2 * _most_named(votes) >= size > 0 and 4 * _most_named(trained) < size:
+        raise _of_training(_best(votes))
+    plain = {prefix: vote for prefix, vote in trained.items() if not averaged[prefix]}
     # averaged weights are a choice of the caller, unless nothing else is nearly as complete
-    pool = plain if part is None and _most_named(plain) * 2 >= _most_named(votes) else votes
-    best = [prefix for prefix, vote in pool.items() if vote == max(pool.values())]
-    exact = [prefix for prefix in best if part is not None and prefix.removesuffix(".") == part.rstrip(".")]
-    if exact or (len(best) == 1 and 4 * _most_named(pool) >= size):  # fewer names agree by chance
-        return (exact or best)[0]
+    chosen = _AVERAGED.search(exact.removesuffix("."))
+    pool = plain if not chosen and _most_named(plain) * 2 >= _most_named(trained) else trained
+    best: list[str] = []
+    for prefix in sorted(_best(pool)):  # a place comes before those below it, and includes them
+        if not best or not prefix.startswith(best[-1]):
+            best.append(prefix)
+    if len(best) == 1 and 4 * _most_named(pool) >= size:  # fewer names agree by chance
+        return best[0]
     if best and 2 * _most_named(pool) >= size:
         raise _ambiguous(best)
     return fullest_place(weights, part)
+
+
+def _best(votes: Mapping[str, tuple[int, int]]) -> list[str]:
+    most = max(votes.values(), default=(0, 0))
+    return [prefix for prefix, vote in votes.items() if vote == most]
 
 
 def _most_named(votes: Mapping[str, tuple[int, int]]) -> int:
@@ -189,14 +258,18 @@ def _most_named(votes: Mapping[str, tuple[int, int]]) -> int:
 
 
 def _inside(name: str, part: str | None) -> bool:
-    return part is None or f"{name}.".startswith(f"{part.rstrip('.')}.")
+    return part in (None, "", TOP) or f"{name}.".startswith(f"{part.rstrip('.')}.")
 
 
 def fullest_place(weights: Weights, part: str | None = None) -> str:
     """Return the prefix that all names share, up to a dot, in the mapping of the file with most tensors."""
     known: Mapping[str, int] = getattr(weights, "places", {"": 1})
     inside = {place: count for place, count in known.items() if _inside(place.removesuffix("."), part)}
-    place = max(inside, key=lambda place: (not _is_average(place, weights.entries), inside[place]), default="")
+    place = max(
+        inside,
+        key=lambda place: (not _TRAINING.search(place), not _is_average(place, weights.entries), inside[place]),
+        default="",
+    )
     names = [key for key in weights.entries if key.startswith(place) and _inside(key, part)]
     if not names:
         return ""
@@ -210,12 +283,36 @@ def places(names: Collection[str]) -> list[str]:
     return list(dict.fromkeys(name.partition(".")[0] for name in names))
 
 
+def _listed_parts(prefixes: Sequence[str]) -> tuple[str, str]:
+    """The places, and the options that choose them."""
+    names = [prefix.removesuffix(".")[:80] or TOP for prefix in prefixes[:10]]
+    quoted = [f"'{name}'" if re.search(r"[^\w.-]", name) else name for name in names]
+    return ", ".join(f"`{name}`" for name in names), " or ".join(f"`--part {name}`" for name in quoted)
+
+
 def _ambiguous(prefixes: Sequence[str]) -> ArchError:
-    listed = ", ".join(f"`{prefix.removesuffix('.')[:80] or '(top)'}`" for prefix in prefixes[:10])
+    listed, options = _listed_parts(prefixes)
+    message = f"the file has the weights of this network {len(prefixes)} times: {listed}"
+    return error("E0608", message, help=f"choose one: {options}")
+
+
+def _of_training(prefixes: Sequence[str]) -> ArchError:
+    listed, options = _listed_parts(prefixes)
+    message = f"the file has tensors of this network only among those of an optimiser or gradients: {listed}"
+    return error("E0608", message, help=f"these are no weights; if they are, {options} reads them")
+
+
+def _same_name(new: str, one: str, other: str, prefix: str, renamed: _Renaming) -> ArchError:
+    """The refusal of two tensors with one name. Its help leaves out the one that no rule renames, else the second."""
+    left = next((full for full in (other, one) if full == prefix + new), other)
+    rule = renamed.rule(one[len(prefix) :] if left == other else other[len(prefix) :])
+    own = renamed.rule(left[len(prefix) :])
+    path = own[0] if own else rule[1] if rule else new
+    pattern = path if path in (new, left[len(prefix) :]) else f"{path}.*"
     return error(
-        "E0608",
-        f"the file has the weights of this network {len(prefixes)} times: {listed}",
-        help=f"choose one: `--part {prefixes[-1].removesuffix('.')[:80]}`",
+        "E0604",
+        f"`{one[:100]}` and `{other[:100]}` of the file would both be `{new[:100]}` of the network",
+        help=f"leave one of them out, as with `--ignore '{pattern[:100]}'`",
     )
 
 
@@ -241,9 +338,10 @@ def report(located: Located, note: Note) -> None:
         beside = f"; beside it: {_listed(places(located.beside))}" if located.beside else ""
         kind = ", which are averaged weights" if located.averaged else ""
         note(f"read the tensors below `{place[:100]}`{kind}{beside}")
-    for other in located.averages[:3]:
+    for other, averaged in [*located.others.items()][:3]:
+        kind = "averaged weights" if averaged else "a second set of these names"
         name = other.removesuffix(".")[:100]
-        note(f"the file also has averaged weights, which were not read: `--part {name}` reads them")
+        note(f"the file also has {kind}, which were not read: `--part {name}` reads them")
     if located.old_names:
         note(f"renamed {located.old_names} tensors that have the old names of torchvision's DenseNet")
     if located.dropped:

@@ -32,6 +32,11 @@ def read_rules(path: str | os.PathLike[str]) -> list[str]:
     return rules
 
 
+def expanded(rules: Sequence[str]) -> list[str]:
+    """Return the rules, with those of the file in place of each `@FILE`. Raises E0607 as `read_rules` does."""
+    return [one for rule in rules for one in (read_rules(rule[1:]) if rule.startswith("@") else [rule])]
+
+
 def write_rules(
     path: Path,
     rules: Sequence[str],
