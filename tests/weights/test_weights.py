@@ -454,6 +454,21 @@ def test_values_too_large_for_float32_are_reported_once(tmp_path: Path) -> None:
             assert [note.code for note in weights.notes] == ["W0606"]
 
 
+def test_tensors_in_memory_that_are_not_plain() -> None:
+    torch = pytest.importorskip("torch")
+    state = arrays(net())
+    weight = torch.from_numpy(state["fc.weight"].copy())
+    negative = torch.complex(torch.zeros_like(weight), -weight).conj().imag
+    assert negative.is_neg()
+    assert np.array_equal(fit({**state, "fc.weight": negative}, net())["fc.weight"], state["fc.weight"])
+    nested = torch.nested.nested_tensor([weight, weight], layout=torch.jagged)
+    for value in (weight.to_sparse(), weight.to("meta"), weight.to(torch.complex64), nested):
+        assert (
+            "a dense tensor of real numbers"
+            in refused("E0004", fit, {**state, "fc.weight": value}, net(), status=2).message
+        )
+
+
 def test_a_modules_numbers_are_its_own(tmp_path: Path) -> None:
     """The file is mapped, not copied; two modules of it, and the file itself, still know nothing of one another."""
     network = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 8 bn relu, gap, fc 4]")

@@ -102,8 +102,8 @@ def _restored(arrays: Mapping[str, Array], *more: Any) -> Weights:
 def as_weights(tensors: Mapping[str, Any], source: str = "given") -> Weights:
     """Return arrays or torch tensors by name, such as a `state_dict()`, as `Weights`; `Weights` stay as they are.
 
-    Floats become float32, integers int64. Raises E0004 (status 2) for a value of another type, or a key that is not a
-    string.
+    Floats become float32, integers int64. Raises E0004 (status 2) for a value of another type, a tensor that is not
+    dense, real and in memory, or a key that is not a string.
     """
     if isinstance(tensors, Weights):
         return tensors
@@ -113,6 +113,9 @@ def as_weights(tensors: Mapping[str, Any], source: str = "given") -> Weights:
 def _entry(key: object, value: Any) -> TensorEntry:
     check_type("weights", key, "tensors under their names", str)
     if hasattr(value, "detach"):
+        odd = value.is_complex() or value.is_quantized or value.is_nested or value.is_meta
+        if odd or str(value.layout) != "torch.strided":
+            check_type(f"weights[{key!r:.60}]", value, "a dense tensor of real numbers, which has data")
         real = value.is_floating_point()
         return TensorEntry(tuple(value.shape), "float32" if real else "int64", partial(_from_torch, value, real))
     array = np.asarray(value)
@@ -123,6 +126,6 @@ def _entry(key: object, value: Any) -> TensorEntry:
 
 
 def _from_torch(tensor: Any, real: bool) -> Array:
-    plain = tensor.detach().cpu()
+    plain = tensor.detach().cpu().resolve_neg()
     array: Array = (plain.float() if real else plain.long()).numpy()
     return array
