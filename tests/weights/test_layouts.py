@@ -232,6 +232,7 @@ def joblib_file(path: Path) -> None:
 
 
 HEAD = {key.replace("fc.", "head."): value for key, value in EMA.items() if key.startswith("fc.")}
+HEADS = {key: value for key, value in SD.items() if key.startswith("fc.")}
 PLAIN = {key: value for key, value in SD.items() if "num_batches" not in key}
 
 LOADS = {
@@ -349,6 +350,15 @@ LOADS = {
     ),
     "a tensor renamed": Case(
         {key.replace("fc.bias", "b"): value for key, value in SD.items()}, options={"rename": ["b=fc.bias"]}
+    ),
+    "two places as one": Case(
+        {"backbone": {k: v for k, v in SD.items() if k[:2] != "fc"}, **HEADS},
+        options={"rename": ["backbone="]},
+    ),
+    "two places as one, below a place": Case(
+        {"m": {**under("net.", {k: v for k, v in SD.items() if k[:2] != "fc"}), **HEADS}},
+        notes="below `m`",
+        options={"rename": ["net="]},
     ),
     "renamed in place of a name": Case(
         {**SD, **HEAD},
@@ -545,7 +555,30 @@ REFUSED = {
     "integers": Case({**SD, "fc.weight": torch.ones(10, 16, dtype=torch.int8)}, "was the model quantised"),
     "LoRA": Case({**SD, "fc.lora_A.weight": torch.ones(2, 16), "fc.lora_B.weight": torch.ones(10, 2)}, "LoRA adapters"),
     "pruned": Case({**SD, "fc.weight_mask": torch.ones(10, 16)}, "a mask of pruning"),
-    "a loss that is not ignored": Case({**SD, "loss.weight": torch.ones(3)}, "`--ignore 'loss*'`"),
+    "a loss that is not ignored": Case({**SD, "loss.weight": torch.ones(3)}, "`--ignore 'loss.*'`"),
+    "a bias too many": Case(
+        {**SD, "conv1.conv.bias": torch.ones(8)},
+        "`--ignore 'conv1.conv.bias'`. The outputs change without `conv1.conv.bias`",
+    ),
+    "a bias too many, and a loss": Case(
+        {**SD, "conv1.conv.bias": torch.ones(8), "loss.weight": torch.ones(8)},
+        "`--ignore 'conv1.conv.bias' --ignore 'loss.*'`",
+    ),
+    "a scale is missing": Case(
+        {k: v for k, v in SD.items() if k != "conv1.bn.weight"}, "initialises them with `--reinit 'conv1.bn.weight'`"
+    ),
+    "a norm is missing": Case({k: v for k, v in SD.items() if "conv1.bn" not in k}, "with `--reinit 'conv1.bn.*'`"),
+    "the head is beside": Case(
+        {
+            "backbone": {k: v for k, v in SD.items() if k[:2] != "fc"},
+            "fc": {"weight": SD["fc.weight"], "bias": SD["fc.bias"]},
+        },
+        "beside `backbone`: `--rename 'backbone='` reads both",
+    ),
+    "the head is beside, below a place": Case(
+        {"m": {**under("net.", {k: v for k, v in SD.items() if k[:2] != "fc"}), **HEADS}},
+        "beside `m.net`: `--rename 'net='` reads both",
+    ),
     "a missing layer": Case({k: v for k, v in SD.items() if not k.startswith("fc")}, "`--reinit 'fc.*'`"),
     "a scalar for a matrix": Case({**SD, "fc.weight": torch.tensor(1.0)}, "of another variant"),
     "a directory with wrong positions": Case(

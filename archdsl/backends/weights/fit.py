@@ -16,7 +16,7 @@ from archdsl.axes import KINDS, axes_of, listed
 from archdsl.backends.weights.adapt import adaptable, adapted
 from archdsl.backends.weights.inflate import Inflate, inflated, new_axes
 from archdsl.backends.weights.initial import initial_entry
-from archdsl.backends.weights.layout import COUNTER, Located, Reading, locate, report
+from archdsl.backends.weights.layout import COUNTER, Located, Reading, locate, prefixes, report
 from archdsl.backends.weights.tensors import TensorEntry, Weights, as_weights
 from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
@@ -85,7 +85,7 @@ def fit(
         changes += f"; inflated by {inflate}" if count else ""
     match = _match(entries, graph, fresh, seed)
     if match.missing or match.misshaped or match.unexpected:
-        raise _misfit(graph, entries, match, classes)
+        raise _misfit(graph, entries, match, _joining(located, match) or _advice(graph, entries, match, classes))
     if match.skipped:
         notes.append(_note(f"skipped, because the input is too small for their head: {_listed(match.skipped)}"))
     if match.reshaped:
@@ -200,7 +200,7 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 # --- messages --------------------------------------------------------------------------------------------
 
 
-def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, classes: int | None) -> ArchError:
+def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, help: str) -> ArchError:
     counts = (
         (len(match.missing), "missing"),
         (len(match.unexpected), "unexpected"),
@@ -213,7 +213,7 @@ def _misfit(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, cla
     more = sum(count for count, _ in counts) - covered
     notes = (table + (f"\n... and {more:,} more" if more > 0 else ""),)
     message = f"the weights do not fit `{graph.name}`: {summary}"
-    return error("E0603", message, notes=notes, help=_advice(graph, match, classes))
+    return error("E0603", message, notes=notes, help=help)
 
 
 def _rows(entries: Mapping[str, TensorEntry], match: _Match) -> tuple[list[tuple[str, str, str]], int]:
@@ -240,7 +240,17 @@ def _most_similar(tensor: Tensor, left: Mapping[str, None], entries: Mapping[str
     return next(iter(difflib.get_close_matches(tensor.key, names, n=1, cutoff=0.5)), "")
 
 
-def _advice(graph: Graph, match: _Match, classes: int | None) -> str:
+def _joining(located: Located, match: _Match) -> str:
+    """How to read the missing tensors too, if all of them are beside the place that was read; else nothing."""
+    beside, inner = set(located.beside), located.prefix.removesuffix(".")
+    for outer in prefixes(inner) if match.missing else ():
+        if all(outer + tensor.key in beside for tensor in match.missing):
+            rule = f"{inner[len(outer) :][:80]}="
+            return f"the missing tensors are beside `{inner[:80]}`: `--rename '{rule}'` reads both places as one"
+    return ""
+
+
+def _advice(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, classes: int | None) -> str:
     """How to repair the differences. `classes` is the value of the spec's argument of this name."""
     pairs = [(tensor, entry.shape) for tensor, entry in match.misshaped if entry.shape != tensor.param.shape]
     if any(_more_axes(tensor, shape) for tensor, shape in pairs):
@@ -251,7 +261,7 @@ def _advice(graph: Graph, match: _Match, classes: int | None) -> str:
     if any(_more_axes(tensor, shape, -1) for tensor, shape in pairs):
         return _inflation(pairs)
     if match.missing or match.unexpected:
-        return _other_names(match, bool(pairs))
+        return _other_names(graph, entries, match, bool(pairs))
     if len(pairs) < len(match.misshaped):
         return "integers are no weights: was the model quantised? Save it before that"
     words = dict.fromkeys(word for tensor, shape in pairs for word in _differences(tensor, shape))
@@ -287,24 +297,46 @@ _PARAMETRIZED = {
 """By a part of a name: what was done to a model whose names have it."""
 
 
-def _other_names(match: _Match, misshaped: bool) -> str:
+def _other_names(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, misshaped: bool) -> str:
     """How to repair missing and unexpected tensors."""
     for part, repair in _PARAMETRIZED.items():
         if any(part in key.split(".") for key in match.unexpected):
             return repair
     if not match.missing and not misshaped:
-        tops = dict.fromkeys(key.rpartition(".")[0] or key for key in match.unexpected)
-        if len(tops) > 3:
-            tops = dict.fromkeys(key.partition(".")[0] for key in match.unexpected)
-        if len(tops) <= 3:
-            options = " ".join(f"--ignore '{top[:80]}*'" for top in tops)
-            return f"the network has no such tensors; `archdsl compile` leaves them out with `{options}`"
-    if not match.unexpected and not misshaped and _reinit([(tensor, ()) for tensor in match.missing]):
-        return f"`archdsl compile` initialises them with `{_reinit([(tensor, ()) for tensor in match.missing])}`"
+        names = _patterns(match.unexpected, entries)
+        if names:
+            options = " ".join(f"--ignore '{name[:80]}'" for name in names)
+            nodes = {tensor.node.path for tensor in graph.tensors}
+            layers = [key for key in match.unexpected if key.rpartition(".")[0] in nodes]
+            differ = f". The outputs change without `{layers[0][:80]}`, which is of a layer in use" if layers else ""
+            return f"the network has no such tensors; `archdsl compile` leaves them out with `{options}`{differ}"
+    if not match.unexpected and not misshaped:
+        keys = [tensor.key for tensor in graph.tensors if tensor.param.name != COUNTER]
+        if names := _patterns([tensor.key for tensor in match.missing], keys):
+            options = " ".join(f"--reinit '{name}'" for name in names)
+            return f"`archdsl compile` initialises them with `{options}`"
     return (
         "are these the weights of another variant? If only the names differ, `--rename 'OLD=NEW'` of `archdsl compile` "
         "gives them those of the network, and `archdsl weights match FILE SPEC` finds them"
     )
+
+
+def _patterns(keys: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Patterns that match these names and no other known one: at most three paths, or six names; else none."""
+    others = set(known).difference(keys)
+    for depth in (-1, 1):  # the layers, then the first parts of the names
+        paths = dict.fromkeys(".".join(key.split(".")[:depth]) or key for key in keys)
+        if len(paths) <= 3:
+            break
+    else:
+        return []
+    found: list[str] = []
+    for path in paths:
+        below = [key for key in keys if key.startswith(f"{path}.")]
+        whole = below and not any(key.startswith(f"{path}.") for key in others)
+        found += [f"{path}.*"] if whole else below
+        found += [path] if path in keys else []
+    return found if len(found) <= 6 else []
 
 
 def _is_last(graph: Graph, tensor: Tensor) -> bool:

@@ -115,7 +115,7 @@ def locate(
         if pattern is not None:
             used.add(pattern)
             located.ignored.append(full)
-        elif not full.startswith(prefix) or (name not in shapes and not second.isdisjoint(_prefixes(full))):
+        elif not full.startswith(prefix) or (name not in shapes and not second.isdisjoint(prefixes(full))):
             located.beside.append(full)
         elif name.rpartition(".")[2] in PROFILER and name not in shapes:
             located.dropped.append(full)
@@ -177,7 +177,7 @@ def _found(
     found: dict[str, dict[str, str]] = {}
     part = None if reading.part in ("", TOP) else reading.part
     for full in entries:
-        for prefix in _prefixes(full):
+        for prefix in prefixes(full):
             name = full[len(prefix) :]
             new = renamed(name) if _inside(prefix.removesuffix("."), part) else ""
             if new in needed and reading.ignores(full, name) is None:
@@ -187,7 +187,7 @@ def _found(
     return found
 
 
-def _prefixes(full: str) -> Iterator[str]:
+def prefixes(full: str) -> Iterator[str]:
     """The first parts of a name, each with its dot, from the empty one on."""
     at = 0
     while at >= 0:
