@@ -845,6 +845,18 @@ def test_the_width_is_proposed_for_the_last_layer_only() -> None:
     assert "-a classes" not in caught.value.diagnostics[0].help
 
 
+def test_the_source_of_a_file_of_a_file_is_cut_between_words(tmp_path: Path) -> None:
+    sources = []
+    weights = NETWORK.weights(seed=3)
+    for number in range(4):
+        archdsl.backends.weights.save(weights, tmp_path / f"{number}.safetensors")
+        weights = NETWORK.weights(tmp_path / f"{number}.safetensors")
+        sources.append(weights.source)
+    assert sources[1].startswith(f"{sources[0]} (sha256:")
+    assert all(source.startswith("random, seed 3 (sha256:") and len(source) < 300 for source in sources)
+    assert " ... (sha256:" in sources[-1]
+
+
 def test_what_was_random_stays_known(tmp_path: Path) -> None:
     """`compile --reinit --to weights`, then a model of that file: `predict` warns that some weights are random."""
     from archdsl.backends.weights.resolve import random_patterns

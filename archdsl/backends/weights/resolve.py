@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import TypeAlias
 
 from archdsl.backends.weights import Weights, fit, initial, load, safetensors
@@ -55,7 +56,7 @@ def _loaded(path: Path) -> Weights:
     """The weights of a file. Of one that archdsl wrote, the source states again which tensors are random."""
     weights = load(path)
     source = safetensors.metadata(path).get("weights", "") if weights.format == "safetensors" else ""
-    origin = escape_control(source[:100]) if source.startswith("random") else ""
+    origin = escape_control(shorten(source, 200, placeholder=" ...")) if source.startswith("random") else ""
     made = random_patterns(source)
     if not origin and not made:
         return weights
