@@ -536,6 +536,9 @@ REFUSED = {
         ),
         "an array that is damaged",
     ),
+    "a type that is code": Case(
+        by_bytes(lambda: pickle.dumps(ARRAYS, 4).replace(b"\x8c\x02f4", b"\x8c\x0208")), "an array that is damaged"
+    ),
     "tensors without torch.save": Case(by_bytes(lambda: pickle.dumps(SD)), "was pickled without `torch.save`"),
     "a module without torch.save": Case(by_bytes(lambda: pickle.dumps(Whole())), "was pickled without `torch.save`"),
     "joblib": Case(joblib_file, "joblib wrote it"),

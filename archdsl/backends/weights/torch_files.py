@@ -189,6 +189,8 @@ def as_tensor(value: Any) -> StoredTensor | None:
         return None
     try:
         _, shape, dtype, fortran, data, *axes = value.state
+        if not dtype.args[0].isidentifier():  # `f4`; NumPy would parse the Python in `(2,)f4`
+            raise ValueError
         stored = np.dtype(dtype.args[0])
         ends = dtype.state[1] if isinstance(dtype.state, tuple) else "|"
         name = stored.name
