@@ -34,8 +34,10 @@ def convert(
 ) -> Converted:
     """Write the tensors of a weights file as safetensors, without the prefix that all names share.
 
-    Without `part`, they are those of the mapping with most tensors, and not the averaged ones. `rename` and `ignore` as
-    for `Network.weights`. Floats become float32. Raises E0601 to E0608 for the file, E07xx for the output.
+    Without `part`, they are those of the mapping with most tensors, and not the averaged ones, nor a second set of the
+    same names and shapes below them. `rename` and `ignore` as for `Network.weights`. Floats become float32.
+
+    Raises E0601 to E0608 for the file, E07xx for the output.
     """
     check_type("file", file, "a path", str, os.PathLike)
     check_type("output", output, "a path", str, os.PathLike)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from archdsl.backends.weights import load
-from archdsl.backends.weights.layout import COUNTER, Reading, fullest_place, locate
+from archdsl.backends.weights.layout import COUNTER, Reading, fullest_place, locate, prefixes, second_sets
 from archdsl.backends.weights.read import Checkpoint
 from archdsl.backends.weights.tensors import TensorEntry
 from archdsl.diagnostics import ArchError, Diagnostic
@@ -54,11 +54,12 @@ class LikelyNetwork:
 @dataclass(frozen=True)
 class Inspection:
     """The content of a weights file. `prefix` precedes the names of the network's tensors, or of most tensors;
-    `networks` is None if none were compared."""
+    `second` are places below it that repeat its names and shapes; `networks` is None if none were compared."""
 
     path: Path
     format: str
     prefix: str
+    second: tuple[str, ...]
     places: tuple[str, ...]
     tensors: tuple[TensorFacts, ...]
     networks: tuple[LikelyNetwork, ...] | None
@@ -67,9 +68,10 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """The number of values below the prefix, without counters."""
+        """The number of values below the prefix, without counters and second sets."""
         inside = [t for t in self.tensors if t.name.startswith(self.prefix) and not t.name.endswith(COUNTER)]
-        return sum(prod(tensor.shape) for tensor in inside)
+        second = set(self.second)
+        return sum(prod(tensor.shape) for tensor in inside if second.isdisjoint(prefixes(tensor.name)))
 
     def to_json(self) -> dict[str, Any]:
         """Return the inspection as plain data."""
@@ -92,6 +94,7 @@ class Inspection:
             "tensors": f"{len(self.tensors):,} ({dtypes})",
             "places": ", ".join(place.removesuffix(".") or "(top)" for place in self.places),
             "prefix": self.prefix.removesuffix(".") or "none",
+            "beside": ", ".join(place.removesuffix(".") for place in self.second[:10]),
             "values": f"{self.parameters:,} below the prefix",
             "unusable": ", ".join(self.unusable[:10]),
             "network": ", ".join(likely) or ("" if self.networks is None else "none of the library has these names"),
@@ -120,6 +123,7 @@ def inspect(file: str | os.PathLike[str], *, networks: bool = True, progress: Pr
         Path(file),
         weights.format,
         prefix,
+        tuple(sorted(second_sets(weights.entries, prefix))),
         tuple(weights.places),
         tuple(_facts(name, entry) for name, entry in weights.entries.items()),
         likely,
@@ -146,7 +150,9 @@ def _likely(weights: Checkpoint, progress: Progress | None) -> tuple[str, tuple[
     from archdsl.network import load as load_network
 
     prefix = fullest_place(weights)
-    size = sum(prod(e.shape) for key, e in weights.entries.items() if key.startswith(prefix))
+    second = second_sets(weights.entries, prefix)
+    inside = [key for key in weights.entries if key.startswith(prefix) and second.isdisjoint(prefixes(key))]
+    size = sum(prod(weights.entries[key].shape) for key in inside)
     nearest = sorted(catalog(progress), key=lambda entry: abs(log(max(entry.params, 1) / max(size, 1))))[:CANDIDATES]
     found: list[tuple[float, str, LikelyNetwork]] = []
     for entry in nearest:

@@ -315,7 +315,7 @@ LOADS = {
     },
     "a second mapping below": Case({**SD, "best": EMA}, notes="a second set of these names"),
     "a second set first": Case({**under("target.", EMA), **SD}, notes="`--part target` reads them"),
-    "moments below": Case({**SD, "optimizer": {"exp_avg": EMA}}, notes="`--part optimizer.exp_avg` reads them"),
+    "moments below": Case({**SD, "optimizer": {"exp_avg": EMA}}, notes="also has tensors of an optimiser or gradients"),
     "a second set below a prefix": Case({"state_dict": {**under("model."), **under("model.ema.", EMA)}}),
     **{
         f"the place {part} of two": Case(
@@ -770,6 +770,21 @@ def test_a_file_is_read_without_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert float(done.stdout) == pytest.approx(float(SD["fc.weight"].sum()), rel=1e-5), done.stderr
+
+
+@pytest.mark.parametrize("content", [{**SD, **under("target.", EMA)}, {"m": {**SD, "a": {"b": EMA}, "ema": EMA}}])
+def test_inspect_and_convert_agree_with_compile(content: State, tmp_path: Path) -> None:
+    """The second set is neither counted nor written, whether the network is known or not."""
+    torch.save(content, tmp_path / "w.pth")
+    inspected = archdsl.weights.inspect(tmp_path / "w.pth", networks=False)
+    assert inspected.parameters == sum(value.numel() for key, value in PLAIN.items())
+    assert {"target.", "m.a.b."} & {*inspected.second} and "beside " in inspected.text()
+    converted = archdsl.weights.convert(tmp_path / "w.pth", tmp_path / "w.safetensors")
+    assert converted.tensors == len(SD) and any("which were not read" in note.message for note in converted.notes)
+    for source in ("w.pth", "w.safetensors"):
+        weights = NETWORK.weights(tmp_path / source)
+        for key, value in weights.items():
+            np.testing.assert_array_equal(value, SD[key].numpy(), err_msg=key)
 
 
 def test_rules_of_a_file_in_python(tmp_path: Path) -> None:

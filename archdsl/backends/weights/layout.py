@@ -8,6 +8,7 @@ second part is a name of the network.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,6 +23,8 @@ WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 PROFILER = ("total_ops", "total_params")
 """Names of tensors that a profiler (thop) leaves behind."""
 COUNTER = "num_batches_tracked"
+LEAST_COPY = 4
+"""Fewer equal names and shapes may be parts of one network."""
 _AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|average|averaged|shadow)([._]|$)|ema_|_ema")
 _TRAINING = re.compile(
     r"(^|\.)((\w*_)?optim(izer)?s?|opt|optimi[sz]er_states?|(\w*_)?grad(ient)?s?|exp_avg(_sq)?|max_exp_avg_sq|"
@@ -68,7 +71,7 @@ class Located:
 
     `prefix` is what precedes the names; `beside` are tensors elsewhere in the file, `dropped` those that the reader
     knows to be of no use, `ignored` those that the caller's patterns leave out. `others` are places of averaged
-    weights (True) and of second sets below the prefix.
+    weights and of second sets below the prefix, with what they are.
     """
 
     prefix: str
@@ -76,7 +79,7 @@ class Located:
     beside: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
-    others: dict[str, bool] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
     old_names: int = 0
     averaged: bool = False
 
@@ -107,7 +110,10 @@ def locate(
     best = votes.get(prefix, (0, 0))
     rest = [other for other in votes if other != prefix and prefix in votes]
     second = {o for o in rest if o.startswith(prefix) and votes[o][1] * 2 >= best[1] and not _overlap(found, prefix, o)}
-    located.others = {o: averaged[o] for o in rest if o in second or (averaged[o] and votes[o] >= best)}
+    if not shapes:
+        second = second_sets(entries, prefix)
+    averages = [o for o in rest if averaged[o] and votes[o] >= best]
+    located.others = {o: _kind(o, entries) for o in dict.fromkeys([*averages, *sorted(second)])}
     used: set[str] = set()
     for full in entries:
         name = full[len(prefix) :]
@@ -213,7 +219,28 @@ def _is_average(prefix: str, entries: Mapping[str, TensorEntry]) -> bool:
     """Whether a place has averaged weights, by its name or by the counter of torch's `AveragedModel` beside it."""
     place = prefix.removesuffix(".")
     outer = place.removesuffix("module")
+    if _TRAINING.search(place):
+        return False
     return _AVERAGED.search(place) is not None or (outer != place and f"{outer}n_averaged" in entries)
+
+
+def _kind(prefix: str, entries: Mapping[str, TensorEntry]) -> str:
+    if _TRAINING.search(prefix):
+        return "tensors of an optimiser or gradients"
+    return "averaged weights" if _is_average(prefix, entries) else "a second set of these names"
+
+
+def second_sets(entries: Mapping[str, TensorEntry], prefix: str) -> set[str]:
+    """Return the places below a prefix that repeat all names and shapes outside them, such as `target.`."""
+    own = {name[len(prefix) :]: entry.shape for name, entry in entries.items() if name.startswith(prefix)}
+    own = {name: shape for name, shape in own.items() if not name.endswith(COUNTER)}
+    below = Counter(place for name in own for place in prefixes(name) if place)
+    equal = Counter(
+        place for name, shape in own.items() for place in prefixes(name) if own.get(name[len(place) :]) == shape
+    )
+    copies = {place for place, count in below.items() if equal[place] == count >= LEAST_COPY}
+    first = sum(copies.isdisjoint(prefixes(name)) for name in own)
+    return {prefix + place for place in copies if below[place] == first}
 
 
 def _chosen(
@@ -338,8 +365,7 @@ def report(located: Located, note: Note) -> None:
         beside = f"; beside it: {_listed(places(located.beside))}" if located.beside else ""
         kind = ", which are averaged weights" if located.averaged else ""
         note(f"read the tensors below `{place[:100]}`{kind}{beside}")
-    for other, averaged in [*located.others.items()][:3]:
-        kind = "averaged weights" if averaged else "a second set of these names"
+    for other, kind in [*located.others.items()][:3]:
         name = other.removesuffix(".")[:100]
         note(f"the file also has {kind}, which were not read: `--part {name}` reads them")
     if located.old_names:
