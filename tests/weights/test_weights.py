@@ -443,6 +443,18 @@ def test_weights_can_be_copied(tmp_path: Path) -> None:
             assert all(np.array_equal(again[key], weights[key]) for key in weights)
 
 
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_a_damaged_array_of_an_npz(write: Any, tmp_path: Path) -> None:
+    """Behind the part that is read to know its shape: the checksum is known when its values are."""
+    values = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
+    write(tmp_path / "w.npz", a=values)
+    content = bytearray((tmp_path / "w.npz").read_bytes())
+    content[300_000] ^= 255
+    (tmp_path / "w.npz").write_bytes(content)
+    entry = load(tmp_path / "w.npz").entries["a"]
+    assert "array `a` of `w.npz` is damaged" in refused("E0601", entry.make).message
+
+
 def test_values_too_large_for_float32_are_reported_once(tmp_path: Path) -> None:
     state = {key: value.astype(np.float64) if value.ndim else value for key, value in arrays(net()).items()}
     state["fc.weight"][0, 0] = 1e300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from archdsl.backends.weights.dtypes import DTYPES, as_array, is_real
 from archdsl.backends.weights.tensors import Array, Broken, TensorEntry
+from archdsl.diagnostics import error
 
 MAX_GROWTH = 64
 """How much larger than the file its arrays may be: compressed weights are hardly smaller than plain ones."""
@@ -51,6 +53,10 @@ def _entry(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ten
 
 
 def _values(path: Path, name: str, start: int, shape: tuple[int, ...], fortran: bool, dtype: Any) -> Array:
-    with zipfile.ZipFile(path) as archive:
-        values = np.frombuffer(archive.read(name), dtype, offset=start)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            values = np.frombuffer(archive.read(name), dtype, offset=start)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError):  # known when all of it is read
+        key = name.removesuffix(".npy")
+        raise error("E0601", f"array `{key[:100]}` of `{path.name[:120]}` is damaged, or its checksum is") from None
     return as_array(values.reshape(shape, order="F" if fortran else "C"), dtype.name).copy("C")
