@@ -329,6 +329,12 @@ LOADS = {
     **{f"the top as {part!r}": Case({**SD, **under("target.", EMA)}, options={"part": part}) for part in ("", "(top)")},
     "the second set chosen": Case({**SD, **under("target.", EMA)}, EMA, "below `target`", {"part": "target"}),
     "the second set ignored": Case({**SD, **under("ema.", EMA)}, notes="ignored", options={"ignore": ["ema.*"]}),
+    "a sparse tensor in what is ignored": Case(
+        {**SD, "ema": {**EMA, "fc.weight": EMA["fc.weight"].to_sparse()}}, options={"ignore": ["ema.*"]}
+    ),
+    "a sparse tensor in the second set": Case(
+        {**SD, "optimizer": {"m": {**EMA, "fc.weight": EMA["fc.weight"].to_sparse()}}}, notes="an optimiser"
+    ),
     "one of two ignored": Case({"a": SD, "b": EMA}, notes="below `a`", options={"ignore": ["b.*"]}),
     "the teacher chosen": Case({"student": SD, "teacher": EMA}, EMA, options={"part": "teacher"}),
     "moments chosen": Case({"optimizer": {"exp_avg": SD}}, options={"part": "optimizer.exp_avg"}),
@@ -592,6 +598,14 @@ REFUSED = {
     "twice": Case({"netG_A": SD, "netG_B": EMA}, "2 times: `netG_A`, `netG_B`"),
     "a student and a teacher": Case({"student": SD, "teacher": EMA}, "`--part student` or `--part teacher`"),
     "a model and a teacher": Case({"model": SD, "teacher": EMA}, "2 times: `model`, `teacher`"),
+    "another head, and a second set below": Case(
+        {**SD, "fc.weight": torch.ones(3, 16), "fc.bias": torch.ones(3), **under("target.", EMA)},
+        "`--part '(top)'` or `--part target`",
+    ),
+    "no head, and a second set below": Case(
+        {"m": {**{k: v for k, v in SD.items() if k not in HEADS}, **under("target.", EMA)}},
+        "2 times: `m`, `m.target`",
+    ),
     "twice, counters once": Case({"model": PLAIN, "swap": EMA}, "2 times: `model`, `swap`"),
     "three times": Case({"a": SD, "b": EMA, "c": SD}, "`--part a` or `--part b` or `--part c`"),
     **{

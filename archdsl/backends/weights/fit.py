@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -73,7 +73,7 @@ def fit(
     located = locate(weights, {tensor.key: tensor.param.shape for tensor in graph.tensors}, reading, optional)
     notes = list(weights.notes)
     report(located, lambda message: notes.append(_note(message)))
-    entries = _entries(weights, located, graph, reinit, notes)
+    entries = _entries(weights, located, graph, reinit, reading.ignores, notes)
     changes = ""
     if reading.adapt_input:
         entries, count = adapted(entries, graph, fresh)
@@ -103,15 +103,23 @@ def fit(
 
 
 def _entries(
-    weights: Weights, located: Located, graph: Graph, reinit: Sequence[str], notes: list[Diagnostic]
+    weights: Weights,
+    located: Located,
+    graph: Graph,
+    reinit: Sequence[str],
+    ignores: Callable[[str, str], str | None],
+    notes: list[Diagnostic],
 ) -> dict[str, TensorEntry]:
     """The tensors by the network's names, without those of another form of what is initialised.
 
     Raises the error of a tensor that cannot be used where it would be.
     """
     problems: Mapping[str, ArchError] = getattr(weights, "problems", {})
+    others = set(located.others)
     for full, problem in problems.items():
-        if full.startswith(located.prefix) and not any(_matches(full[len(located.prefix) :], p) for p in reinit):
+        name = full[len(located.prefix) :]
+        inside = full.startswith(located.prefix) and others.isdisjoint(prefixes(full))
+        if inside and not ignores(full, name) and not any(_matches(name, p) for p in reinit):
             raise problem
     known = {tensor.key for tensor in graph.tensors}
     entries = {name: weights.entries[full] for name, full in located.names.items()}

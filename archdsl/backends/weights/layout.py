@@ -269,6 +269,9 @@ def _chosen(
         if not best or not prefix.startswith(best[-1]):
             best.append(prefix)
     if len(best) == 1 and 4 * _most_named(pool) >= size:  # fewer names agree by chance
+        around = (o for o in prefixes(best[0]) if o != best[0] and 2 * pool.get(o, (0, 0))[1] >= size)
+        if outer := list(around):  # most of a first set, with a second one below it
+            raise _ambiguous([*outer, *best])
         return best[0]
     if best and 2 * _most_named(pool) >= size:
         raise _ambiguous(best)

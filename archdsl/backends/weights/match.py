@@ -85,9 +85,9 @@ class Matching:
 def match_names(weights: Weights, graph: Graph, part: str | None = None) -> Matching:
     """Pair the tensors of a file, below `part` if it is set, with those of a graph. Raises E0608 as `locate` does."""
     shapes = {tensor.key: tensor.param.shape for tensor in graph.tensors}
-    located = locate(weights, shapes, Reading(part=part))
-    names = {name: weights.entries[full].shape for name, full in located.names.items()}
     optional = {t.key for t in graph.tensors if t.node.training or t.param.init.how == "data"}
+    located = locate(weights, shapes, Reading(part=part), optional)
+    names = {name: weights.entries[full].shape for name, full in located.names.items()}
     result = Matching(located.prefix)
     theirs, mine = _modules(names), _modules(shapes, _shortcuts(graph))
     equal = theirs.keys() & mine.keys()
