@@ -27,7 +27,7 @@ LEAST_COPY = 4
 """Fewer equal names and shapes may be parts of one network."""
 _AVERAGED = re.compile(r"(^|[._])(ema|swa|avg|average|averaged|shadow)([._]|$)|ema_|_ema")
 _TRAINING = re.compile(
-    r"(^|\.)((\w*_)?optim(izer)?s?|opt|optimi[sz]er_states?|(\w*_)?grad(ient)?s?|exp_avg(_sq)?|max_exp_avg_sq|"
+    r"(^|\.)((\w*_)?optim(?!al|um)\w*|(\w*_)?opt(_\w)?|(\w*_)?grad(ient)?s?|exp_avg(_sq)?|max_exp_avg_sq|"
     r"exp_inf|momentum_buffers?|momentum|velocity|square_avg|acc_delta)(\.|$)"
 )
 """Places of tensors of an optimiser and of gradients: they have the names of the weights, but are none."""
