@@ -228,7 +228,7 @@ def _rows(entries: Mapping[str, TensorEntry], match: _Match) -> tuple[list[tuple
     """The first rows, and the number of tensors that they cover: a row may pair a missing and an unexpected one."""
     rows, pairs = [], 0
     for tensor, entry in match.misshaped[:SHOWN]:
-        want, have = _shape(tensor.param.shape, tensor.param.dtype), _shape(entry.shape, entry.dtype)
+        want, have = _shape(tensor.param.shape, tensor.param.dtype), _shape(entry.shape, entry.stored or entry.dtype)
         rows.append(("shape", tensor.key, f"{want} in the network, {have} in the file"))
     left = dict.fromkeys(match.unexpected)
     for tensor in match.missing[: SHOWN - len(rows)]:

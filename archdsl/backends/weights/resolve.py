@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from textwrap import shorten
 from typing import TypeAlias
 
 from archdsl.backends.weights import Weights, fit, initial, load, safetensors
@@ -20,6 +19,8 @@ from archdsl.graph import Graph
 
 WeightsSource: TypeAlias = str | os.PathLike[str] | Mapping[str, object]
 """A file (.safetensors, .pth), or arrays or torch tensors by name: a `state_dict()`."""
+_SHOWN = 200
+"""Characters of the source of random weights that are shown."""
 
 
 def resolve_weights(
@@ -56,7 +57,8 @@ def _loaded(path: Path) -> Weights:
     """The weights of a file. Of one that archdsl wrote, the source states again which tensors are random."""
     weights = load(path)
     source = safetensors.metadata(path).get("weights", "") if weights.format == "safetensors" else ""
-    origin = escape_control(shorten(source, 200, placeholder=" ...")) if source.startswith("random") else ""
+    begin = source if len(source) <= _SHOWN else f"{source[:_SHOWN].rpartition(' ')[0] or source[:_SHOWN]} ..."
+    origin = escape_control(begin) if source.startswith("random") else ""
     made = random_patterns(source)
     if not origin and not made:
         return weights
