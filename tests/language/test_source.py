@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -611,8 +612,11 @@ def test_any_bytes(data: bytes) -> None:
         assert isinstance(source, Source)
 
 
+NUMBER_OF_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+|0o[0-7]+")
+"""Numbers of YAML 1.2, as which archdsl reads them, and texts of YAML 1.1, which PyYAML writes without quotes."""
+WORDS = st.text(st.characters(codec="utf-8"), max_size=12).filter(lambda text: not NUMBER_OF_1_2.fullmatch(text))
 DATA = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.text(st.characters(codec="utf-8"), max_size=12)),
+    st.one_of(st.none(), st.booleans(), st.integers(), WORDS),
     lambda inner: st.one_of(
         st.lists(inner, max_size=4), st.dictionaries(st.text("abcdef-_", min_size=1, max_size=6), inner, max_size=4)
     ),
