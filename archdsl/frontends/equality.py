@@ -124,7 +124,7 @@ def check(subject: Subject) -> OutputCheck:
 
     Raises E0848 if they differ, and `Uncompared` if the model or its spec cannot be run.
     """
-    cases, failed = _cases(subject)
+    cases, other, failure = _cases(subject)
     copies = 1 if min(numel(subject.graph.nodes[i].shape) for i in subject.graph.outputs.values()) >= LEAST else 3
     weights = (subject.weights, *(_perturbed(subject, seed) for seed in range(copies)))
     results = [_spec_outputs(subject, one, cases) for one in weights]
@@ -139,10 +139,10 @@ def check(subject: Subject) -> OutputCheck:
             raise _different(subject, case, name, deviation)
         worst = max(worst, deviation, key=lambda one: one[:2])
         sizes.append(case.text)
-    return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, *failed)
+    return OutputCheck(tuple(sizes), worst.difference, worst.tolerance, other, failure)
 
 
-def _cases(subject: Subject) -> tuple[list[_Case], tuple[str, str]]:
+def _cases(subject: Subject) -> tuple[list[_Case], str, str]:
     """The runs of the model, and the inputs for which it does not run, with the reason, if these are not the first.
 
     Raises `Uncompared` if it gives no finite outputs for the first.
@@ -155,8 +155,8 @@ def _cases(subject: Subject) -> tuple[list[_Case], tuple[str, str]]:
         except Uncompared as problem:
             if not cases:
                 raise
-            return cases, (text, str(problem))
-    return cases, ("", "")
+            return cases, text, str(problem)
+    return cases, "", ""
 
 
 def _spec_outputs(subject: Subject, weights: Weights, cases: Sequence[_Case]) -> list[list[Array] | Uncompared]:

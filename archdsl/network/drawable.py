@@ -10,7 +10,7 @@ from archdsl.graph import Graph
 
 if TYPE_CHECKING:
     from archdsl.compilation.onnx_options import AnyPath
-    from archdsl.drawing.model.drawing import Level
+    from archdsl.drawing.model.drawing import Level, View
     from archdsl.drawing.request import Direction, Heat, Style, ThemeChoice
     from archdsl.drawing.save import Format, SavedDiagram
 
@@ -46,11 +46,9 @@ class Drawable:
         unknown name, E0002 for a width outside 20 to 2000, E0004 for an argument of another type.
         """
         from archdsl.drawing.diagram import diagram
-        from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
 
-        check_names("expand", expand)
-        view = View(level, focus, tuple(expand))
+        view = _view(level, focus, expand)
         options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
         return diagram(self.graph, "svg", view, options, style).data.decode()
 
@@ -70,11 +68,10 @@ class Drawable:
         """Return the interactive page as HTML text, one file that works offline. The parameters are those of `diagram`
         and set its first view. Raises as `diagram` does."""
         from archdsl.drawing.diagram import diagram
-        from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
 
-        check_names("expand", expand)
-        view, options = View(level, focus, tuple(expand)), Options(theme, color, shapes, title, legend, direction)
+        view = _view(level, focus, expand)
+        options = Options(theme, color, shapes, title, legend, direction)
         return diagram(self.graph, "html", view, options).data.decode()
 
     def save_diagram(
@@ -103,12 +100,10 @@ class Drawable:
         `diagram`. Raises as `diagram` does, E0701 to E0704 if the file cannot be written, E0714 for a format that the
         style does not have.
         """
-        from archdsl.drawing.model.drawing import View
         from archdsl.drawing.request import Options
         from archdsl.drawing.save import save
 
-        check_names("expand", expand)
-        view = View(level, focus, tuple(expand))
+        view = _view(level, focus, expand)
         options = Options(theme, color, shapes, title, legend, direction, dpi, width_mm)
         return save(self.graph, path, format, view, options, style, inputs=self.files, force=force)
 
@@ -117,9 +112,16 @@ class Drawable:
     ) -> dict[str, str]:
         bundle = {"text/plain": repr(self)}
         try:
-            bundle["image/svg+xml"] = self.diagram(
-                theme="light"
-            )  # the theme of a notebook can differ from the system's
+            # The theme of a notebook can differ from the system's.
+            bundle["image/svg+xml"] = self.diagram(theme="light")
         except Exception:  # a notebook must show the text even if drawing fails
             return bundle
         return bundle
+
+
+def _view(level: Level, focus: str, expand: Sequence[str]) -> View:
+    """The part of a network to draw. Raises E0004 if `expand` is not a list of names."""
+    from archdsl.drawing.model.drawing import View
+
+    check_names("expand", expand)
+    return View(level, focus, tuple(expand))

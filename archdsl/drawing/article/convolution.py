@@ -255,9 +255,9 @@ class _Corner:
         """The sum of one output, the channels that a filter reads if not all, and the count of parameters."""
         maps = Counter(map(len, self.op.table)) if self.op.table else Counter({self.channels: self.op.out})
         own = {param.name: param.numel for param in self.node.reads}
-        ends = "".join(f" + {n}" for n in ("b",) if "bias" in own)
+        bias = " + b" if "bias" in own else ""
         last = prod(self.kernel) * self.channels if len(maps) == 1 else "n"
-        lines = [f"y = w1 x1 + w2 x2 + \u2026 + w{last} x{last}{ends}: the same weights at every place."]
+        lines = [f"y = w1 x1 + w2 x2 + \u2026 + w{last} x{last}{bias}: the same weights at every place."]
         if self.op.table:
             kinds = ", ".join(f"{maps[n]} read{'s' * (maps[n] == 1)} {n}" for n in sorted(maps))
             lines.append(f"Of {self.op.out} filters, {kinds} of the {self.shape[0]} maps, as the table shows.")

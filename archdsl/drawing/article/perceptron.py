@@ -69,9 +69,10 @@ def _formula(graph: Graph, layer: Node, width: int) -> str:
     if any(param.name == "bias" for param in layer.reads):
         shown.append("b")
     curve = "".join(_activation(graph, layer))
-    of = {"softmax": "softmax over the layer of "}.get(curve, f"{curve}" if curve else "")
+    if curve == "softmax":
+        curve = "softmax over the layer of "
     total = " + ".join(shown)
-    return f"One neuron of {layer.path}: {f'{of}({total})' if of else total}."
+    return f"One neuron of {layer.path}: {f'{curve}({total})' if curve else total}."
 
 
 def _chain(graph: Graph, node: Node) -> list[Node]:
