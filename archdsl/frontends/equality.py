@@ -205,6 +205,8 @@ def _run_sizes(subject: Subject) -> list[tuple[int, dict[str, int]]]:
         part = size.default if number == len(free) - 1 else size.default / 2
         steps = max(1, round(part / size.step)) if not large else number + 1
         larger[size.name] += size.step * steps
+        while larger[size.name] in (larger[other.name] for other in free[:number]):
+            larger[size.name] += size.step
     runs = [(subject.batch or BATCH, default), (subject.batch or 1, larger)]
     return runs[:1] if runs[0] == runs[1] else runs
 

@@ -284,6 +284,11 @@ def test_what_depends_on_the_size_is_a_warning(compute: Callable[[Tensor, Tensor
     assert warning.code == "W0849" and "but differ at 1 x 3x24x32: the model fixes a size" in warning.message
 
 
+def test_the_larger_sizes_are_unequal_for_inputs_of_any_proportion(net: nn.Module) -> None:
+    """A half more of 16 is twice 12."""
+    assert archdsl.import_model(net, input=(3, 16, 12)).check.sizes == ("3 x 3x16x12", "1 x 3x24x25")
+
+
 def test_a_model_that_runs_at_one_size_only_is_a_warning() -> None:
     fixed = _Computed(lambda x, y: y.reshape(len(y), 4, 16, 16).relu())
     (warning,) = archdsl.import_model(fixed, input=(3, 16, 16)).check.warnings
