@@ -78,7 +78,7 @@ class Predictor:
             raise refused(problem, self.model.facts.path) from None
         latency = 1000 * (time.perf_counter() - start)
         outputs = dict(zip(session.outputs, map(np.asarray, arrays), strict=True))
-        notes = [Diagnostic("N0804", f"{Path(image).name}: {note}", severity="note") for note in prepared.notes]
+        notes = [*prepared.notes]
         if not np.isfinite(next(iter(outputs.values()))).all():
             message = f"{Path(image).name}: the output contains infinities or NaN"
             notes.append(Diagnostic("W0809", message, severity="warning"))

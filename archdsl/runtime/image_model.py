@@ -8,6 +8,7 @@ from os import PathLike
 
 from archdsl.axes import MOST, is_picture
 from archdsl.diagnostics import error
+from archdsl.runtime.images import Source
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.runtime.preprocess import LegalSizes, Prepared, prepare
 from archdsl.runtime.recipe import Recipe
@@ -32,9 +33,17 @@ class ImageModel:
     def input_name(self) -> str:
         return next(iter(self.session.inputs))
 
-    def prepare(self, image: str | PathLike[str]) -> Prepared:
-        """Return the image as one sample of the input. Raises E0804 or E0806 if the image cannot be used."""
-        return prepare(image, self.recipe, self.sizes)
+    @property
+    def axes(self) -> int:
+        """The number of spatial axes of the input, which `images.scan` needs; 0 for a vector."""
+        return max(len(next(iter(self.session.inputs.values()))) - 2, 0)
+
+    def prepare(self, source: str | PathLike[str] | Source) -> Prepared:
+        """Return a file, or a sample of `images.scan`, as one sample of the input. Any thread may call it.
+
+        Raises one of `images.IMAGE_ERRORS` (E0804, E0806, E0812) if the sample cannot be used.
+        """
+        return prepare(source, self.recipe, self.sizes)
 
 
 def open_image_model(path: str | PathLike[str], device: Device = "auto") -> ImageModel:

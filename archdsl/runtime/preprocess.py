@@ -7,43 +7,24 @@ itself are opened.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from archdsl.diagnostics import ArchError, error
-from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.diagnostics import Diagnostic, error
+from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
+from archdsl.runtime.images.pixels import MAX_PIXELS
 from archdsl.runtime.recipe import Interpolation, Recipe
 
 Array: TypeAlias = npt.NDArray[np.float32]
 
-MAX_PIXELS = 64_000_000
-_MAX_BYTES = 4 * MAX_PIXELS
-"""Memory limit while an image is decoded and its colours are converted."""
-_COSTS = {"I": 10, "F": 8, "CMYK": 8, "RGBA": 8, "LA": 8, "PA": 8}
-"""Bytes per pixel of a mode, if it is not the four that Pillow needs for RGB."""
 MAX_FED = 16_000_000
 """Maximum pixels of a network input: with three channels they need 192 MB."""
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-"""Supported formats; EPS, for example, would run Ghostscript."""
 _STRIP = 64
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""The inverse of each value of EXIF's orientation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +44,41 @@ class LegalSizes:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One sample, `(1, C, H, W)` or `(1, features)`, float32; `notes` report how an unusual image was converted."""
+    """One sample, `(1, C, *sizes)` or `(1, features)`, float32; `notes` report how an unusual image was converted."""
 
     values: Array
-    notes: tuple[str, ...]
+    notes: tuple[Diagnostic, ...] = ()
 
 
-def prepare(path: str | os.PathLike[str], recipe: Recipe, sizes: Sequence[LegalSizes]) -> Prepared:
-    """Convert an image file to the network's input. `sizes` are the legal sizes of height and width, or of a vector.
+def prepare(
+    source: str | os.PathLike[str] | Source, recipe: Recipe, sizes: Sequence[LegalSizes], channels: int = 0
+) -> Prepared:
+    """Convert an image file to the network's input. `sizes` are the legal sizes of its spatial axes, or of a vector.
 
-    Raises E0804 if the image is unreadable or too large, E0806 if it does not fit the input.
+    `channels` is the number of channels of the input; 0 for a vector, and for images, where the recipe's layout says
+    it. Raises E0804 if the image is unreadable or too large, E0806 if it does not fit the input, E0812 if slices are no
+    volume.
     """
-    file = Path(path)
-    image, notes = read(file)
-    return Prepared(prepared(image, recipe, sizes, file, notes), tuple(notes))
+    sample = as_source(source)
+    pixels = read(sample, Wanted(len(sizes)))
+    values = prepared(pixels, recipe, sizes, sample)
+    notes = (Diagnostic("N0804", f"{sample.short}: {note}", severity="note") for note in pixels.notes)
+    return Prepared(values, tuple(notes))
 
 
-def prepared(image: Image.Image, recipe: Recipe, sizes: Sequence[LegalSizes], file: Path, notes: list[str]) -> Array:
-    """Return a decoded image as one sample; `file` names it in errors, `notes` are extended. Raises as `prepare`."""
+def prepared(pixels: Pixels, recipe: Recipe, sizes: Sequence[LegalSizes], source: Source) -> Array:
+    """Return decoded pixels as one sample, and extend their notes. Raises as `prepare`."""
+    image, notes = pixels.values, pixels.notes
+    assert isinstance(image, Image.Image)
     try:
         if len(sizes) == 1:
-            values = _vector(image, recipe, sizes[0], file)
+            values = _vector(image, recipe, sizes[0], source)
         else:
             layout = recipe.layout or "RGB"
             image = in_mode(image, layout, notes)
             values = _scaled(_values(_sized(image, recipe, sizes[0], sizes[1], notes), layout), recipe)[None]
     except Unusable as problem:
-        raise unreadable(file, str(problem)) from None
+        raise unreadable(source, str(problem)) from None
     return np.ascontiguousarray(values, np.float32)
 
 
@@ -98,83 +87,7 @@ def _scaled(values: Array, recipe: Recipe) -> Array:
     return (values * np.float32(recipe.scale) - mean) / std
 
 
-# --- reading ---------------------------------------------------------------------------------------------
-
-
-def read(path: Path) -> tuple[Image.Image, list[str]]:
-    """Return the decoded image, upright, and notes on it. Raises E0804 if it cannot be read."""
-    try:
-        opened = open_regular(path)
-    except NotRegular:
-        raise unreadable(path, "it is not a regular file") from None
-    except (OSError, ValueError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0804", f"cannot read the image `{str(path)[-120:]}`: {why.lower()}", status=2) from None
-    notes: list[str] = []
-    with opened as file:
-        try:
-            return _decoded(path, file, notes), notes
-        except (ArchError, MemoryError):
-            raise
-        except OSError:
-            raise unreadable(path, "it is truncated or damaged") from None
-        except Exception as problem:  # decoders raise anything for a damaged file
-            raise unreadable(path, f"it is damaged ({type(problem).__name__})") from None
-
-
-def unreadable(path: Path, why: str, help: str = "") -> ArchError:
-    """E0804 for an image that cannot be used, and the reason."""
-    return error("E0804", f"`{path.name[:120]}` is not a usable image: {why}", help=help)
-
-
-def _decoded(path: Path, file: Any, notes: list[str]) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of decompression bombs late, and at its own limit
-        try:
-            image: Image.Image = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError:
-            empty = os.fstat(file.fileno()).st_size == 0
-            known = ", ".join(FORMATS)
-            why = "it is empty" if empty else f"it is not one of {known}"
-            raise unreadable(path, why) from None
-        except Image.DecompressionBombError:
-            raise unreadable(path, f"it has more than {MAX_PIXELS // 10**6} million pixels") from None
-        width, height = image.size
-        most = _MAX_BYTES // _bytes_per_pixel(image)
-        if width * height > most:
-            size = f"it has {width:,} x {height:,} pixels"
-            why = f"{size}; the maximum for its pixel format is {most // 10**6} million"
-            raise unreadable(path, why, "make it smaller")
-        if getattr(image, "is_animated", False) and image.format != "MPO":
-            notes.append("it has several frames; only the first is used")
-        image.load()
-    return _upright(image, notes)
-
-
-def _bytes_per_pixel(image: Image.Image) -> int:
-    if image.info.get("progressive") or image.mode.startswith("I;16"):
-        return _COSTS["I"]
-    if "transparency" in image.info:
-        return _COSTS["RGBA"]
-    return _COSTS.get(image.mode, 4)
-
-
-def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # the pixels may be intact although the EXIF block is damaged
-        return image
-    if turn is None:
-        return image
-    notes.append("it was rotated according to its EXIF orientation")
-    return image.transpose(turn)
-
-
 # --- colours ---------------------------------------------------------------------------------------------
-
-
-class Unusable(Exception):
-    """A readable image that cannot be converted to the input."""
 
 
 def in_mode(image: Image.Image, layout: str, notes: list[str]) -> Image.Image:
@@ -283,14 +196,14 @@ def _start(size: int, crop: int) -> int:
     return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)
 
 
-def _vector(image: Image.Image, recipe: Recipe, features: LegalSizes, path: Path) -> Array:
+def _vector(image: Image.Image, recipe: Recipe, features: LegalSizes, source: Source) -> Array:
     """The pixels of an image with exactly as many as the vector input: grey, or all red, all green, all blue."""
     pixels, want = image.width * image.height, features.fixed
     layout = recipe.layout or ("RGB" if want == 3 * pixels else "L")
     if want != pixels * (1 if layout == "L" else 3):
         raise error(
             "E0806",
-            f"the network's input is a vector of {want} values; `{path.name[:120]}` has {pixels:,} pixels",
+            f"the network's input is a vector of {want} values; `{source.short}` has {pixels:,} pixels",
             help="use an image with exactly that many pixels: archdsl does not resize images for a vector",
         )
     return _scaled(_values(in_mode(image, layout, []), layout), recipe).reshape(1, -1)

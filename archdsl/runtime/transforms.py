@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from PIL import Image
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
-from archdsl.runtime.preprocess import LegalSizes, Unusable, in_mode, prepared, read, unreadable
+from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
+from archdsl.runtime.preprocess import LegalSizes, in_mode, prepared
 from archdsl.runtime.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class ImageTransform:
         require_package("torch", "E0801")
         import torch
 
-        opened, name = _opened(image)
-        return torch.from_numpy(prepared(opened, self.recipe, self.sizes, name, []))[0]
+        pixels, source = _opened(image)
+        return torch.from_numpy(prepared(pixels, self.recipe, self.sizes, source))[0]
 
     def for_training(self) -> Callable[[Any], torch.Tensor]:
         """Return torchvision's transforms for training: a random crop that is resized to the input, a random flip,
@@ -70,28 +70,32 @@ class ImageTransform:
         return transform
 
 
-def _opened(value: Any) -> tuple[Image.Image, Path]:
-    """The image, and its name in errors."""
-    if isinstance(value, (str, os.PathLike)):
-        return read(Path(value))[0], Path(value)
-    name = Path("the image")
+def _opened(value: Any) -> tuple[Pixels, Source]:
+    """The decoded image, and its name in errors."""
+    if isinstance(value, (str, os.PathLike, Source)):
+        source = as_source(value)
+        return read(source, Wanted(2)), source
+    source = Source("the image", ())
     if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
         try:
-            return Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value), name
+            return Pixels(Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)), source
         except TypeError:
             message = f"an array of the shape {value.shape} is not an image: pass (H, W), (H, W, 3) or (H, W, 4)"
             raise error("E0806", message) from None
     check_type("image", value, "a PIL image, an array of uint8, or a path", Image.Image)
-    return value.copy() if value.mode == "RGBA" else value, name  # its transparent parts are replaced in place
+    return Pixels(
+        value.copy() if value.mode == "RGBA" else value
+    ), source  # its transparent parts are replaced in place
 
 
 def _coloured(value: Any, layout: str) -> Image.Image:
     """The image in the mode of the layout, as `predict` converts it."""
-    image, name = _opened(value)
+    pixels, source = _opened(value)
+    assert isinstance(pixels.values, Image.Image)
     try:
-        return in_mode(image, layout, [])
+        return in_mode(pixels.values, layout, [])
     except Unusable as problem:
-        raise unreadable(name, str(problem)) from None
+        raise unreadable(source, str(problem)) from None
 
 
 def _reversed(image: torch.Tensor) -> torch.Tensor:

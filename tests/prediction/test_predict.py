@@ -182,7 +182,7 @@ def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:
     path = save(tmp_path, Image.fromarray(values))
     found = prepare(path, Recipe(layout="L"), FREE)
     assert found.values[0, 0, 0] == pytest.approx(values[0] / 65535, abs=1e-7)
-    assert "16 bits" in found.notes[0]
+    assert "16 bits" in found.notes[0].message
     assert pixels(path, Recipe((2, 8), layout="RGB")).shape == (1, 3, 2, 8)
 
 
@@ -210,7 +210,7 @@ def test_transparency_is_seen_on_white(tmp_path: Path) -> None:
     path = save(tmp_path, Image.new("RGBA", (2, 2), (0, 0, 0, 0)))
     found = prepare(path, Recipe(layout="RGB"), FREE)
     assert found.values.min() == 1.0
-    assert found.notes == ("its transparent parts were put on white",)
+    assert [note.message.split(": ")[1] for note in found.notes] == ["its transparent parts were put on white"]
 
 
 def test_the_first_of_several_frames(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_the_first_of_several_frames(tmp_path: Path) -> None:
     path = save(tmp_path, frames[0], "moving.gif", save_all=True, append_images=frames[1:])
     found = prepare(path, Recipe(layout="L"), FREE)
     assert found.values.min() == 1.0
-    assert found.notes == ("it has several frames; only the first is used",)
+    assert [note.message.split(": ")[1] for note in found.notes] == ["it has several frames; only the first is used"]
 
 
 def test_sizes_a_network_takes(tmp_path: Path) -> None:
@@ -227,10 +227,10 @@ def test_sizes_a_network_takes(tmp_path: Path) -> None:
     path = save(tmp_path, Image.new("L", (100, 70)))
     found = prepare(path, Recipe(layout="L"), (LegalSizes(None, 32, 32), LegalSizes(None, 32, 32)))
     assert found.values.shape == (1, 1, 64, 96)
-    assert "resized from 100 x 70 to 96 x 64" in found.notes[0]
+    assert "resized from 100 x 70 to 96 x 64" in found.notes[0].message
     small = prepare(path, Recipe(None, (80, 80), layout="L"), FREE)
     assert small.values.shape == (1, 1, 80, 80)
-    assert "padded with black" in small.notes[0]
+    assert "padded with black" in small.notes[0].message
 
 
 # --- images that must not hurt ---------------------------------------------------------------------------
