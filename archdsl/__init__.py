@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from archdsl.network import Network as Network
     from archdsl.network import load as load
     from archdsl.network import loads as loads
+    from archdsl.network.figure import figure as figure
     from archdsl.prediction.predict import predict as predict
     from archdsl.timing.bench import bench as bench
     from archdsl.verification.verify import verify as verify
@@ -46,6 +47,7 @@ _PLACES = {
     "Network": "network",
     "load": "network",
     "loads": "network",
+    "figure": "network.figure",
     "list": "library.list",
     "create_model": "library.create",
     "list_models": "library.create",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option, spec_argument
+from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option
 from archdsl.drawing.diagram import STYLES
 
 _TERMINAL = ("auto", "always", "never")
@@ -24,7 +24,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 
 
 @click.command("diagram")
-@spec_argument
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -40,7 +40,12 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     metavar="LEVEL",
     help="network: stages; block: blocks, equal ones collapsed; layer: every op.",
 )
-@click.option("--focus", default="", metavar="PATH", help="Draw only the block PATH: layer2.0.")
+@click.option(
+    "--focus",
+    multiple=True,
+    metavar="PATH",
+    help="Draw only the block PATH: layer2.0. May be repeated: one for each SPEC, or several of one SPEC.",
+)
 @click.option(
     "--expand",
     multiple=True,
@@ -88,7 +93,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 def command(
     console: Console,
     /,
-    spec: str,
+    specs: tuple[str, ...],
     args: dict[str, str],
     size: str | None,
     output: str | None,
@@ -96,7 +101,7 @@ def command(
     partial: bool,
     **options: Any,
 ) -> int:
-    """Draw a network, with equal blocks drawn once and shapes on the arrows.
+    """Draw a network, with equal blocks drawn once and shapes on the arrows; several SPECs or --focus side by side.
 
     The layout is by Graphviz: the dot program of the system, or else the one that pip installs with archdsl.
     """
@@ -106,21 +111,25 @@ def command(
         )
     from archdsl.diagnostics import escape_control
     from archdsl.network import open_network
+    from archdsl.network.figure import Figure
     from archdsl.report.table import in_bytes
 
-    net = open_network(spec, args, size, partial=True)
-    console.print_diagnostics(net.graph.notes if net.problem is None else net.problem.diagnostics)
-    if not net.complete and not (partial and net.nodes):
-        hint = "`--partial` draws what is known" if net.nodes else "nothing is known of this network to draw"
-        console.print_note(hint)
-        return 1
+    nets = [open_network(spec, args, size, partial=True) for spec in specs]
+    for net in nets:
+        console.print_diagnostics(net.graph.notes if net.problem is None else net.problem.diagnostics)
+        if not net.complete and not (partial and net.nodes):
+            hint = "`--partial` draws what is known" if net.nodes else "nothing is known of this network to draw"
+            console.print_note(hint)
+            return 1
+    drawn = nets[0] if len(nets) == 1 else Figure(nets)
+    status = int(not all(net.complete for net in nets))
     if output == "-":
         format = format or "svg"
-        saved = console.stream_file(lambda path: net.save_diagram(path, format, **options))  # type: ignore[arg-type]
+        saved = console.stream_file(lambda path: drawn.save_diagram(path, format, **options))  # type: ignore[arg-type]
         console.print_diagnostics(saved.notes)
-        return int(not net.complete)
-    saved = net.save_diagram(output, format, **options)  # type: ignore[arg-type]
+        return status
+    saved = drawn.save_diagram(output, format, **options)  # type: ignore[arg-type]
     console.print_diagnostics(saved.notes)
     path = console.style().paint("name", escape_control(str(saved.path)))
     console.write_output(f"wrote {path}  {in_bytes(saved.size)}\n")
-    return int(not net.complete)
+    return status

@@ -1,44 +1,48 @@
-"""Draw a network in any style and format, from one table of styles and one of converters.
+"""Draw networks in any style and format, from a table of styles and tables of formats.
 
-Each entry is a function `Request -> Diagram`. It is named as `module:function`, so that only the module that a drawing
-needs is imported.
+Each entry names a function as `module:function`, so that only the module that a drawing needs is imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice, check_names, check_type
 from archdsl.drawing.model.drawing import LEVELS, View
+from archdsl.drawing.panels import MOST, side_by_side
 from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
 from archdsl.graph import Graph
 
-STYLES: Mapping[str, Mapping[str, str]] = {
-    "graph": {
-        "svg": "archdsl.drawing.graph.scene:svg",
-        "tex": "archdsl.drawing.graph.scene:tex",
-        "dot": "archdsl.drawing.graph.dot:write",
-        "mmd": "archdsl.drawing.graph.mermaid:write",
-        "html": "archdsl.drawing.page:write",
-    },
-    "volumes": {"svg": "archdsl.drawing.volumes:svg", "tex": "archdsl.drawing.volumes:tex"},
-    "article": {"svg": "archdsl.drawing.article:svg", "tex": "archdsl.drawing.article:tex"},
+STYLES: Mapping[str, str] = {
+    "graph": "archdsl.drawing.graph.scene:painter",
+    "volumes": "archdsl.drawing.volumes:painter",
+    "article": "archdsl.drawing.article:painter",
 }
-"""Style -> format -> the function that writes it."""
+"""Style -> the function that draws a network: `Request -> Painter`."""
+
+WRITTEN: Mapping[str, str] = {"svg": "archdsl.drawing.scene.write:svg", "tex": "archdsl.drawing.scene.write:tex"}
+"""Formats that are written from the scene of any style: `(Painter, Options) -> Diagram`."""
 
 CONVERTED: Mapping[str, str] = {"png": "archdsl.drawing.picture:png", "pdf": "archdsl.drawing.picture:pdf"}
-"""Formats that are converted from a style's SVG: `(SVG, Options) -> bytes`."""
+"""Formats that are converted from the SVG of any style: `(SVG, Options) -> bytes`."""
 
-FORMATS = tuple(dict.fromkeys([*CONVERTED, *(format for own in STYLES.values() for format in own)]))
+OF_GRAPH: Mapping[str, str] = {
+    "dot": "archdsl.drawing.graph.dot:write",
+    "mmd": "archdsl.drawing.graph.mermaid:write",
+    "html": "archdsl.drawing.page:write",
+}
+"""Formats that only the style `graph` has, of one network: `Request -> Diagram`."""
+
+FORMATS = (*CONVERTED, *WRITTEN, *OF_GRAPH)
 
 
 def formats(style: str) -> tuple[str, ...]:
     """Return the formats of a style."""
-    own = tuple(STYLES[style])
-    return own + tuple(CONVERTED) if "svg" in own else own
+    return (*WRITTEN, *(OF_GRAPH if style == "graph" else ()), *CONVERTED)
 
 
 def diagram(
@@ -49,21 +53,44 @@ def diagram(
     style: str = "graph",
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Diagram:
-    """Draw a network.
+    """Draw a network: `draw` with one request."""
+    return draw([Request(graph, view, options, time_limit_s)], format, style)
 
-    A network that is too large, or whose layout takes longer than `time_limit_s` seconds, is drawn in less detail;
+
+def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph") -> Diagram:
+    """Draw a network, or several side by side as one figure with the options of the first.
+
+    A network that is too large, or whose layout takes longer than its `time_limit_s`, is drawn in less detail;
     `Diagram.note` says so. An incomplete network is drawn with marks at its unknown nodes; raises E0720 in a style or
     format that has no marks. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the
     simplest drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large,
     E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, and the errors of
     `check`.
     """
-    check(style, format, view)
-    _check_marks(graph, style, format)
-    writer = STYLES[style].get(format)
-    request = Request(graph, view, options, time_limit_s)
-    drawn: Diagram = load(writer or STYLES[style]["svg"])(request)
-    return drawn if writer else Diagram(load(CONVERTED[format])(drawn.data, options), drawn.note)
+    for request in requests:
+        check(style, format, request.view)
+        _check_marks(request.graph, style, format)
+    check_several(requests, format)
+    if format in OF_GRAPH:
+        drawn: Diagram = load(OF_GRAPH[format])(requests[0])
+        return drawn
+    options, paint = requests[0].options, load(STYLES[style])
+    if len(requests) == 1:
+        painter = paint(requests[0])
+    else:
+        unnamed = (replace(request, options=replace(request.options, title="")) for request in requests)
+        painter = side_by_side([paint(request) for request in unnamed], options)
+    drawn = load(WRITTEN.get(format, WRITTEN["svg"]))(painter, options)
+    return drawn if format in WRITTEN else drawn._replace(data=load(CONVERTED[format])(drawn.data, options))
+
+
+def check_several(requests: Sequence[Request], format: str) -> None:
+    """Raises E0726 (status 2) for several pictures in a format of one, or more pictures than there are letters."""
+    if len(requests) > MOST:
+        raise error("E0726", f"a figure has at most {MOST} pictures, not {len(requests)}", status=2)
+    if len(requests) > 1 and format in OF_GRAPH:
+        message = f"{format} output shows one network, not {len(requests)} pictures"
+        raise error("E0726", message, status=2, help=f"formats of a figure: {', '.join((*WRITTEN, *CONVERTED))}")
 
 
 def check(style: str, format: str, view: View = View()) -> None:

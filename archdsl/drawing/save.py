@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.arguments import check_choice, check_paths
-from archdsl.drawing.diagram import FORMATS, check, diagram
-from archdsl.drawing.model.drawing import View
-from archdsl.drawing.request import Options
+from archdsl.drawing.diagram import FORMATS, check, check_several, draw
+from archdsl.drawing.request import Request
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
-from archdsl.graph import Graph
 
 Format: TypeAlias = Literal["svg", "png", "pdf", "dot", "mmd", "tex", "html"]
 SUFFIXES = {f".{format}": format for format in FORMATS} | {
@@ -25,6 +23,8 @@ SUFFIXES = {f".{format}": format for format in FORMATS} | {
     ".htm": "html",
 }
 """Suffix of a file -> format."""
+MAX_NAME = 120
+"""Characters of the name of a file, if it is made of the names of networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +46,25 @@ def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
 
 
 def save(
-    graph: Graph,
+    requests: Sequence[Request],
     path: str | os.PathLike[str] | None,
     format: str | None,
-    view: View,
-    options: Options,
     style: str,
     *,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
 ) -> SavedDiagram:
-    """Draw a network and write the drawing to `path`, by default NAME.FORMAT in the current folder.
+    """Draw networks and write the drawing to `path`, by default NAME.FORMAT or NAME-NAME.FORMAT in the current folder.
 
-    Raises the errors of `diagram`, and E0701 to E0704 for a path that cannot be written.
+    Raises the errors of `draw`, and E0701 to E0704 for a path that cannot be written.
     """
     format = format_of(path, format)
-    check(style, format, view)
-    target, inputs = Path(path or f"{graph.name}.{format}"), tuple(inputs)
+    check(style, format, requests[0].view)
+    check_several(requests, format)
+    name = "-".join(dict.fromkeys(request.graph.name for request in requests))[:MAX_NAME]
+    target, inputs = Path(path or f"{name}.{format}"), tuple(inputs)
     check_target(target, inputs=inputs, force=force, replaceable=has_mark("drawing"))
-    drawn = diagram(graph, format, view, options, style)
+    drawn = draw(requests, format, style)
     with atomic_write(target, inputs=inputs, force=force, replaceable=has_mark("drawing")) as file:
         file.write(marked(drawn.data, format))
     assert file.written is not None

@@ -1,24 +1,28 @@
-"""The drawings of a network: the part of `Network` that writes and shows them."""
+"""The drawings of a network, or of several side by side: the part of `Network` that writes and shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_names
 from archdsl.graph import Graph
 
 if TYPE_CHECKING:
     from archdsl.compilation.onnx_options import AnyPath
-    from archdsl.drawing.model.drawing import Level, View
-    from archdsl.drawing.request import Direction, Heat, Style, ThemeChoice
+    from archdsl.drawing.model.drawing import Level
+    from archdsl.drawing.request import Direction, Heat, Options, Request, Style, ThemeChoice
     from archdsl.drawing.save import Format, SavedDiagram
 
 
 class Drawable:
-    """What has a graph, and is drawn. `files` are those that no drawing may replace."""
+    """What is drawn: one network, or the several of a figure. `files` are those that no drawing may replace."""
 
-    graph: Graph
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """The networks, in the order in which they are drawn."""
+        raise NotImplementedError
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -28,7 +32,7 @@ class Drawable:
         self,
         level: Level = "block",
         style: Style = "graph",
-        focus: str = "",
+        focus: str | Sequence[str] = "",
         expand: Sequence[str] = (),
         *,
         theme: ThemeChoice = "auto",
@@ -41,16 +45,16 @@ class Drawable:
     ) -> str:
         """Return the drawing as SVG text.
 
-        `level`: network, block or layer; `focus`: the path of the one block to draw; `expand`: paths of collapsed
-        blocks to expand. The others are those of `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an
-        unknown name, E0002 for a width outside 20 to 2000, E0004 for an argument of another type.
+        `level`: network, block or layer; `focus`: the path of the one block to draw, or several paths for a picture of
+        each, side by side; `expand`: paths of collapsed blocks to expand. The others are those of
+        `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an unknown name, E0002 for a width outside
+        20 to 2000, E0004 for an argument of another type, E0726 for a focus too many.
         """
-        from archdsl.drawing.diagram import diagram
+        from archdsl.drawing.diagram import draw
         from archdsl.drawing.request import Options
 
-        view = _view(level, focus, expand)
         options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
-        return diagram(self.graph, "svg", view, options, style).data.decode()
+        return draw(self._requests(level, focus, expand, options), "svg", style).data.decode()
 
     def page(
         self,
@@ -66,13 +70,12 @@ class Drawable:
         direction: Direction = "TB",
     ) -> str:
         """Return the interactive page as HTML text, one file that works offline. The parameters are those of `diagram`
-        and set its first view. Raises as `diagram` does."""
-        from archdsl.drawing.diagram import diagram
+        and set its first view. Raises as `diagram` does, E0726 for several networks."""
+        from archdsl.drawing.diagram import draw
         from archdsl.drawing.request import Options
 
-        view = _view(level, focus, expand)
         options = Options(theme, color, shapes, title, legend, direction)
-        return diagram(self.graph, "html", view, options).data.decode()
+        return draw(self._requests(level, focus, expand, options), "html").data.decode()
 
     def save_diagram(
         self,
@@ -80,7 +83,7 @@ class Drawable:
         format: Format | None = None,
         level: Level = "block",
         style: Style = "graph",
-        focus: str = "",
+        focus: str | Sequence[str] = "",
         expand: Sequence[str] = (),
         *,
         theme: ThemeChoice = "auto",
@@ -103,9 +106,33 @@ class Drawable:
         from archdsl.drawing.request import Options
         from archdsl.drawing.save import save
 
-        view = _view(level, focus, expand)
         options = Options(theme, color, shapes, title, legend, direction, dpi, width_mm)
-        return save(self.graph, path, format, view, options, style, inputs=self.files, force=force)
+        requests = self._requests(level, focus, expand, options)
+        return save(requests, path, format, style, inputs=self.files, force=force)
+
+    def _requests(
+        self, level: Level, focus: str | Sequence[str], expand: Sequence[str], options: Options
+    ) -> list[Request]:
+        """A request for each picture: of each network with its own focus or the same, or of one with each focus.
+
+        Raises E0004 if `focus` or `expand` is not a list of names, E0726 if there are not as many focuses as networks.
+        """
+        from archdsl.drawing.model.drawing import View
+        from archdsl.drawing.request import Request
+
+        check_names("expand", expand)
+        if not isinstance(focus, str):
+            check_names("focus", focus)
+        paths: list[str] = [focus] if isinstance(focus, str) else list(focus) or [""]
+        graphs = self.graphs
+        if len(graphs) == 1 or len(paths) == 1:
+            pairs = [(graph, path) for graph in graphs for path in paths]
+        elif len(graphs) == len(paths):
+            pairs = list(zip(graphs, paths, strict=True))
+        else:
+            message = f"{len(paths)} focuses for {len(graphs)} networks"
+            raise error("E0726", message, status=2, help="set one for all, or one for each (`''`: all of it)")
+        return [Request(graph, View(level, path, tuple(expand)), options) for graph, path in pairs]
 
     def _repr_mimebundle_(
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
@@ -117,11 +144,3 @@ class Drawable:
         except Exception:  # a notebook must show the text even if drawing fails
             return bundle
         return bundle
-
-
-def _view(level: Level, focus: str, expand: Sequence[str]) -> View:
-    """The part of a network to draw. Raises E0004 if `expand` is not a list of names."""
-    from archdsl.drawing.model.drawing import View
-
-    check_names("expand", expand)
-    return View(level, focus, tuple(expand))

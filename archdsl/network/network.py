@@ -76,6 +76,10 @@ class Network(Drawable):
     # --- properties --------------------------------------------------------------------------------------
 
     @property
+    def graphs(self) -> tuple[Graph, ...]:
+        return (self.graph,)
+
+    @property
     def complete(self) -> bool:
         """Whether the spec has no errors, so that all nodes are known."""
         return self.problem is None

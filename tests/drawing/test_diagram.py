@@ -14,6 +14,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from archdsl.drawing.graph.dot import quote, to_dot
 from archdsl.drawing.graph.engine import TooSlow
 from archdsl.drawing.graph.layout import GraphLayout, place
 from archdsl.drawing.graph.mermaid import mermaid
-from archdsl.drawing.graph.scene import painter
+from archdsl.drawing.graph.scene import draw
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import LEVELS, Arrow, Box, Drawing, Frame, View
 from archdsl.drawing.page.outline import outline
@@ -46,7 +47,7 @@ A4_POINTS = (595, 842)
 
 
 def painted(drawing: Drawing, layout: GraphLayout, options: Options = Options()) -> str:
-    return write.svg(painter(drawing, layout, options), options).data.decode()
+    return write.svg(partial(draw, drawing, layout, options), options).data.decode()
 
 
 def drawn(graph: Graph, level: str = "block", focus: str = "", *expand: str) -> Drawing:

@@ -1,6 +1,6 @@
 """Drawings from Python: text, pages and files, and the errors of wrong arguments.
 
-Tests `cli/diagram.py` and `network/drawable.py`.
+Tests `cli/diagram.py`, `network/drawable.py` and `network/figure.py`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def test_every_option_changes_the_drawing() -> None:
 def test_what_is_simplified_is_a_note(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     from archdsl.drawing.request import Diagram
 
-    monkeypatch.setattr("archdsl.drawing.save.diagram", lambda *args: Diagram(b"<svg/>", "drawn block by block"))
+    monkeypatch.setattr("archdsl.drawing.save.draw", lambda *args: Diagram(b"<svg/>", "drawn block by block"))
     (note,) = net.save_diagram("x.svg").notes
     assert (note.code, note.severity, note.message) == ("N0719", "note", "drawn block by block")
     done = CliRunner().invoke(main, ["diagram", "tiny.yaml", "-o", "y.svg"])
@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[str, Callable[[Any], object]]] = {
     "level of a page": ("E0001", lambda net: net.page(level="blocks")),
     "expand of a page": ("E0004", lambda net: net.page(expand="pool")),
     "focus": ("E0713", lambda net: net.diagram(focus="nowhere")),
-    "focus of a list": ("E0004", lambda net: net.diagram(focus=["conv"])),
+    "focus of a number": ("E0004", lambda net: net.diagram(focus=[1])),
     "expand": ("E0713", lambda net: net.diagram(expand=["nowhere"])),
     "one expand": ("E0004", lambda net: net.diagram(expand="conv")),
     "title": ("E0004", lambda net: net.diagram(title=7)),
@@ -110,3 +110,39 @@ def test_wrong_arguments_have_a_code_and_write_nothing(case: str, net: Network) 
         call(net)
     assert (caught.value.diagnostics[0].code, caught.value.status) == (code, 2)
     assert [p.name for p in Path().iterdir()] == ["tiny.yaml"]
+
+
+def test_networks_side_by_side_are_one_figure(net: Network) -> None:
+    """The library and the command draw the same; each network has its letter, and the caption what it shows."""
+    figure = archdsl.figure([net, "lenet5"])
+    svg = figure.diagram(style="volumes")
+    assert svg.count('class="panel"') == 2 and "(a) tiny</text>" in svg and "(b) lenet5</text>" in svg
+    assert "(b) lenet5: input 1 \u00d7 32 \u00d7 32, 61.71 k params" in svg
+    done = CliRunner().invoke(main, ["diagram", "tiny.yaml", "lenet5", "--style", "volumes"])
+    assert done.exit_code == 0 and "wrote tiny-lenet5.svg" in done.stdout
+    assert svg.partition("\n")[2] in Path("tiny-lenet5.svg").read_text()
+    assert repr(figure) == "<Figure tiny, lenet5>" and figure.files == net.files + archdsl.load("lenet5").files
+
+
+def test_each_network_has_its_own_focus_or_one_has_several(net: Network) -> None:
+    own = archdsl.figure(["resnet20", "densenet_bc100_k12"]).diagram(style="article", focus=["layer2.0", ""])
+    assert "(a) resnet20: a residual block: layer2.0" in own and "(b) densenet_bc100_k12: a dense block" in own
+    several = archdsl.load("resnet20").diagram(focus=["layer1", "layer2"], style="volumes")
+    assert several.count('class="panel"') == 2 and "(b) resnet20: layer2" in several
+    done = CliRunner().invoke(main, ["diagram", "resnet20", "lenet5", *["--focus", "fc"] * 3])
+    assert done.exit_code == 2 and "E0726" in done.stderr and "3 focuses for 2 networks" in done.stderr
+    assert list(Path.cwd().glob("*.svg")) == []
+
+
+def test_a_figure_has_a_format_for_several_and_a_letter_for_each(net: Network) -> None:
+    for wrong in (
+        lambda: archdsl.figure([]),
+        lambda: archdsl.figure([net] * 27).diagram(),
+        lambda: archdsl.figure([net, net]).page(),
+        lambda: archdsl.figure([net, net]).save_diagram("x.mmd"),
+    ):
+        with pytest.raises(ArchError) as caught:
+            wrong()
+        assert caught.value.diagnostics[0].code == "E0726"
+    with pytest.raises(ArchError, match="networks"):
+        archdsl.figure("lenet5")  # type: ignore[arg-type]

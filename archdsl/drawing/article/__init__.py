@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
@@ -14,8 +13,9 @@ from archdsl.drawing.article.figure import Figure
 from archdsl.drawing.article.perceptron import perceptron
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.focus import known_paths, require_path
-from archdsl.drawing.request import Diagram, Request
-from archdsl.drawing.scene import Point, Scene, Text, moved, shorten, write
+from archdsl.drawing.request import Request
+from archdsl.drawing.scene import Point, Scene, Text, moved, shorten
+from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Add, Concat, Conv, Fc, Flatten, Input
@@ -29,17 +29,7 @@ DRAWS = (
 Subject: TypeAlias = Scope | Node
 
 
-def svg(request: Request) -> Diagram:
-    """Draw the figure as SVG."""
-    return write.svg(painter(request), request.options)
-
-
-def tex(request: Request) -> Diagram:
-    """Draw the figure as a LaTeX document with TikZ."""
-    return write.tex(painter(request), request.options)
-
-
-def painter(request: Request) -> Callable[[Theme], Scene]:
+def painter(request: Request) -> Painter:
     """Return a function from the theme to the figure of the focus, or of the first part that has a figure.
 
     Without a focus, a network of fully connected layers is drawn as neurons; otherwise the figure shows the first
@@ -148,6 +138,7 @@ def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title:
     width = max(figure.width, head, *(text_width(note, 7.5) for note in figure.notes), 0) + 2 * MARGIN
     top = 38.0 if name else MARGIN
     scene = Scene(f"{name}: {line}" if name else line, " ".join(figure.notes), width, top, theme.background)
+    scene.label = (graph.name, line)
     if name:
         scene.members.append(Text(Point(MARGIN, 21), name, 13, theme.ink, "start", bold=True))
         scene.members.append(Text(Point(beside, 21), line, 8.5, theme.quiet, "start"))

@@ -5,7 +5,8 @@ Every box, frame and arrow is a cluster; its facts identify it for programs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 
 from archdsl.drawing.graph.labels import Content, TextLine, arrow_content, content, frame_content, head_content
 from archdsl.drawing.graph.layout import GraphLayout, Spline, laid_out
@@ -13,7 +14,7 @@ from archdsl.drawing.graph.legend import HATCHES, legend
 from archdsl.drawing.graph.positions import XY, Rect
 from archdsl.drawing.heat import HeatScale, scale
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
-from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import (
     LANDSCAPE,
     PORTRAIT,
@@ -28,8 +29,8 @@ from archdsl.drawing.scene import (
     Scene,
     Text,
     rectangle,
-    write,
 )
+from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 from archdsl.report.table import in_short
 from archdsl.report.words import TIMES
@@ -45,21 +46,11 @@ _DASHES: Dashes = (4.0, 2.5)
 _MAX_WORDS = 300
 
 
-def svg(request: Request) -> Diagram:
-    """Draw a network as SVG, with a note if the drawing was simplified. Raises as `laid_out`."""
+def painter(request: Request) -> Painter:
+    """Return a function from the theme to the scene, with a note if the drawing was simplified. Raises as
+    `laid_out`."""
     drawing, layout, note = laid_out(request)
-    return write.svg(painter(drawing, layout, request.options), request.options)._replace(note=note)
-
-
-def tex(request: Request) -> Diagram:
-    """Draw a network as a LaTeX document with TikZ, with a note as in `svg`. Raises as `laid_out`."""
-    drawing, layout, note = laid_out(request)
-    return write.tex(painter(drawing, layout, request.options), request.options)._replace(note=note)
-
-
-def painter(drawing: Drawing, layout: GraphLayout, options: Options) -> Callable[[Theme], Scene]:
-    """Return a function from the theme to the scene."""
-    return lambda theme: draw(drawing, layout, options, theme)
+    return lambda theme: replace(draw(drawing, layout, request.options, theme), note=note)
 
 
 def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) -> Scene:
@@ -81,6 +72,7 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
         cap="butt",
         digits=1,
         key=repr((drawing.view, options)),
+        label=(drawing.title, ", ".join(drawing.facts)),
     )
     if drawing.view.level == "layer":
         scene.paper = None  # a drawing of every op may be larger than a page

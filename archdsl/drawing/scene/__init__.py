@@ -158,6 +158,10 @@ class Scene:
     """Decimals of the coordinates in SVG."""
     key: str = ""
     """Distinguishes it from other pictures with the same title, description and width."""
+    label: tuple[str, str] = ("", "")
+    """The name of what is drawn and a line about it, whatever the heading is: for a figure of several pictures."""
+    note: str = ""
+    """How the drawing was simplified; empty if it was not."""
 
     def items(self) -> Iterator[Item]:
         """Return all items in painting order, with absolute positions."""

@@ -6,7 +6,8 @@ positions, `routes` the paths of edges, `paint` draws a box, and `scene` combine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 from archdsl.analysis.count import count_nodes
 from archdsl.analysis.equal_scopes import signatures
@@ -16,8 +17,9 @@ from archdsl.drawing.heat import HeatScale
 from archdsl.drawing.model.drawing import EVERYTHING, NOTHING, Cost, View
 from archdsl.drawing.model.focus import focus_on, known_paths, require_path
 from archdsl.drawing.model.heading import facts, heading
-from archdsl.drawing.request import Diagram, Request
-from archdsl.drawing.scene import Scene, write
+from archdsl.drawing.request import Request
+from archdsl.drawing.scene import Scene
+from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.scene import Appearance, draw
 from archdsl.drawing.volumes.series import tangled
@@ -30,17 +32,7 @@ MOST_STAGES, MOST_TANGLED = 140, 6
 DEEPEST = 32
 
 
-def svg(request: Request) -> Diagram:
-    """Draw a network as SVG."""
-    return write.svg(painter(request), request.options)
-
-
-def tex(request: Request) -> Diagram:
-    """Draw a network as a LaTeX document with TikZ."""
-    return write.tex(painter(request), request.options)
-
-
-def painter(request: Request) -> Callable[[Theme], Scene]:
+def painter(request: Request) -> Painter:
     """Return a function from the theme to the scene. Raises E0713 (status 2) for a path that the network does not have.
 
     The level `network` expands no block, `layer` expands all, `block` as many as fit on a page. The options `direction`
@@ -55,9 +47,12 @@ def painter(request: Request) -> Callable[[Theme], Scene]:
     heat = None
     if options.color != "kind":
         heat = HeatScale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
-    return lambda theme: draw(
-        staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, options.width_points)
-    )
+
+    def painted(theme: Theme) -> Scene:
+        scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, options.width_points))
+        return replace(scene, label=(heading(graph, focus), ", ".join(title_and_facts.facts)))
+
+    return painted
 
 
 def staged_for(graph: Graph, view: View) -> Staged:

@@ -1,0 +1,91 @@
+"""A figure of several pictures: side by side, each with a letter below, and one caption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from string import ascii_lowercase
+
+from archdsl.drawing.metrics import text_width
+from archdsl.drawing.request import Options
+from archdsl.drawing.scene import PORTRAIT, Cluster, Element, Point, Scene, Text, shorten
+from archdsl.drawing.scene.write import Painter
+from archdsl.drawing.theme import Theme
+
+MOST = len(ascii_lowercase)
+"""The largest number of pictures: each has a letter."""
+GAP, MARGIN = 14.0, 12.0
+LABEL, CAPTION = 9.5, 8.5
+BELOW = 20.0
+"""Height of a label."""
+READ = 0.66
+"""The smallest factor by which paper may scale a row of pictures down; a row that is wider is broken."""
+
+
+def side_by_side(painters: Sequence[Painter], options: Options) -> Painter:
+    """Return a painter of one picture: all of them in rows, with the labels (a), (b), ..., and a caption below.
+
+    The caption is the requested title, or by default what each picture shows; an empty title removes it, and the names
+    in the labels.
+    """
+    return lambda theme: _figure([paint(theme) for paint in painters], options, theme)
+
+
+def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
+    named = options.title != ""
+    letters = [f"({letter})" for letter in ascii_lowercase]
+    labels = [f"{a} {shorten(panel.label[0], 44)}" if named else a for a, panel in zip(letters, panels, strict=False)]
+    slots = [max(panel.width, text_width(label, LABEL, bold=True)) for panel, label in zip(panels, labels, strict=True)]
+    paper = PORTRAIT.width if options.width_points is None else options.width_points
+    rows = list(_rows(slots, paper / READ - 2 * MARGIN))
+    width = max(sum(slots[n] for n in row) + GAP * (len(row) - 1) for row in rows) + 2 * MARGIN
+    members: list[Element] = []
+    y = 0.0
+    for row in rows:
+        high = max(panels[n].height for n in row)
+        x = (width - sum(slots[n] for n in row) - GAP * (len(row) - 1)) / 2
+        for n in row:
+            panel, middle = panels[n], x + slots[n] / 2
+            shift = Point(middle - panel.width / 2, y + (high - panel.height) / 2)
+            members.append(Cluster("panel", panel.label[0], panel.title, panel.members, {"panel": letters[n]}, shift))
+            members.append(Text(Point(middle, y + high + LABEL), labels[n], LABEL, theme.ink, bold=True))
+            x += slots[n] + GAP
+        y += high + BELOW
+    described = "; ".join(f"{a} {': '.join(filter(None, p.label))}" for a, p in zip(letters, panels, strict=False))
+    for line in wrapped(described if options.title is None else options.title, width - 2 * MARGIN, CAPTION):
+        y += CAPTION + 3
+        members.append(Text(Point(MARGIN, y), line, CAPTION, theme.ink, "start"))
+    return replace(
+        panels[0],
+        title=described,
+        description="; ".join(panel.description for panel in panels),
+        width=width,
+        height=y + MARGIN,
+        members=members,
+        paper=None if any(panel.paper is None for panel in panels) else PORTRAIT,
+        key=repr([panel.key for panel in panels]),
+        note="; ".join(dict.fromkeys(panel.note for panel in panels if panel.note)),
+    )
+
+
+def _rows(widths: Sequence[float], room: float) -> Iterator[list[int]]:
+    """The numbers of the pictures in each row, which is as long as the room allows."""
+    row: list[int] = []
+    for number, width in enumerate(widths):
+        if row and sum(widths[n] for n in row) + width + GAP * len(row) > room:
+            yield row
+            row = []
+        row.append(number)
+    yield row
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """Break a text into lines of at most `width` points, at spaces; an empty text has none."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
