@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archdsl.backends.onnx.opsets import DEFAULT, NEWEST, OLDEST
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
@@ -85,6 +86,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--calibrate", metavar="DIR", help="Folder of some hundred typical inputs for int8: images, or .npy arrays."
+)
+@click.option(
+    "--opset",
+    type=Range(OLDEST, NEWEST),
+    help=f"Version of ONNX's ops, for an older runtime; the IR version follows it. Default: {DEFAULT}.",
 )
 @click.option("--strict", is_flag=True, help="Report suspicious weights (not finite, all zero) as errors.")
 @arg_option

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
+from archdsl.backends.onnx.opsets import checked_opset
 from archdsl.compilation.targets import TARGETS, TargetName, stores_weights
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice, check_flags, conflict
@@ -32,6 +33,8 @@ class OnnxOptions:
     value_info: bool = False
     free_sizes: bool | None = None
     external_data: bool | None = None
+    opset: int | None = None
+    """The version of ONNX's ops; None: the default of the precision."""
 
 
 def checked_options(
@@ -41,14 +44,17 @@ def checked_options(
     value_info: bool,
     free_sizes: bool | None,
     external_data: bool | None,
+    opset: int | None = None,
 ) -> OnnxOptions:
     """Return the options of an ONNX file. `passes` None: all.
 
-    Raises E0001 for an unknown precision or pass, E0003 for options that exclude each other, E0004 if `passes` is
-    not a list of names, E0802 without ONNX Runtime and E0861 without images if the precision is int8.
+    Raises E0001 for an unknown precision or pass, E0002 for an unknown opset, E0003 for options that exclude each
+    other, E0004 if `passes` is not a list of names, E0870 for an opset that cannot express the precision; if the
+    precision is int8, E0802 without ONNX Runtime and E0861 without images.
     """
     check_choice("precision", precision, PRECISIONS)
     check_flags(value_info=value_info, free_sizes=free_sizes, external_data=external_data)
+    checked_opset(opset, precision)
     if passes is not None:
         check_passes(passes)
     if calibrate is not None and precision != "int8":
@@ -57,7 +63,7 @@ def checked_options(
         _check_int8(calibrate, value_info, external_data)
     names = tuple(PASSES) if passes is None else tuple(name for name in PASSES if name in passes)
     images = () if calibrate is None else _images(calibrate)
-    return OnnxOptions(names, precision, images, value_info, free_sizes, external_data)
+    return OnnxOptions(names, precision, images, value_info, free_sizes, external_data, opset)
 
 
 def _check_int8(calibrate: Calibration | None, value_info: bool, external_data: bool | None) -> None:
@@ -90,6 +96,6 @@ def check_targets_have(targets: Sequence[TargetName], onnx: OnnxOptions, weights
         )
     if "onnx" not in targets and replace(onnx, external_data=onnx.external_data or None) != OnnxOptions():
         raise conflict(
-            "`passes`, `precision`, `value_info`, `free_sizes` and `external_data` apply to the target onnx",
+            "`passes`, `precision`, `value_info`, `free_sizes`, `external_data` and `opset` apply to the target onnx",
             f"the target is {', '.join(targets)}",
         )

@@ -246,6 +246,7 @@ def _write_float(
         value_info=options.value_info,
         free_sizes=_free_sizes(work),
         external_data=options.external_data,
+        opset=options.opset,
         inputs=work.inputs,
         force=work.force,
         progress=progress,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from archdsl.backends.onnx.opsets import NEWEST, OLDEST
 from archdsl.backends.onnx.plan import plan
 from archdsl.backends.onnx.records import Constant, Derived, Initializer
 from archdsl.backends.weights import Array, TensorEntry, Weights
@@ -26,7 +27,8 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
     """
     stored: Mapping[str, TensorProto] = {item.name: item for item in model.graph.initializer}
     planned: dict[str, Initializer] = {}
-    for one in plan(graph).initializers:
+    initializers = plan(graph, opset=opset_of(model)).initializers
+    for one in initializers:
         if not isinstance(one, Constant):
             planned[one.key if isinstance(one, Derived) else one.name] = one
     entries: dict[str, TensorEntry] = {}
@@ -42,8 +44,16 @@ def stored_weights(model: ModelProto, folder: Path, graph: Graph, source: str) -
         else:
             return None
         entries[tensor.key] = TensorEntry(shape, tensor.param.dtype, make)
-    used = {item.name for item in plan(graph).initializers}
+    used = {item.name for item in initializers}
     return Weights(entries, source) if used == stored.keys() else None
+
+
+def opset_of(model: ModelProto) -> int:
+    """Return the opset of a model that archdsl wrote. Raises E0805 for one that it writes in none."""
+    found = next((item.version for item in model.opset_import if not item.domain), 0)
+    if not OLDEST <= found <= NEWEST:
+        raise error("E0805", f"its opset is {found}; archdsl writes {OLDEST} to {NEWEST}")
+    return int(found)
 
 
 def fixed_axes(model: ModelProto, graph: Graph) -> tuple[str, ...]:

@@ -199,7 +199,7 @@ def test_facts_travel_with_the_file(tmp_path: Path) -> None:
         "params": str(3 * 8 * 9 + 16 + 8 * 8 * 9 + 8 + 8 + 18 + 90),
     }
     assert model.doc_string == "small. A. Author, B. Other. A Small Network. 2026. arXiv 2601.00001"
-    assert (model.producer_name, model.ir_version) == ("archdsl", 10)
+    assert (model.producer_name, model.ir_version) == ("archdsl", 9)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)]
     assert onnx_write.build(graph, initial(graph), meta=meta) == model
     for odd in ("no json", "[]", "3", '{"authors": 3}'):

@@ -18,6 +18,7 @@ import pytest
 
 import archdsl
 from archdsl import ops
+from archdsl.backends.onnx import opsets
 from archdsl.backends.onnx import write as onnx_write
 from archdsl.backends.onnx.lower import lower
 from archdsl.backends.onnx.plan import plan
@@ -98,7 +99,7 @@ def test_op(case: Case) -> None:
         graph, lambda w, *x: case.expression(*x, **{name or "n": value for name, value in w.items()}), spread=spread
     )
     for node in model.graph.node:
-        schema = onnx.defs.get_schema(node.op_type, onnx_write.OPSET)
+        schema = onnx.defs.get_schema(node.op_type, opsets.DEFAULT)
         written = {attribute.name for attribute in node.attribute}
         wanted = {name for name, a in schema.attributes.items() if a.default_value.name}
         assert wanted <= written, f"{node.op_type} leaves defaults unsaid: {wanted - written}"

@@ -1,5 +1,5 @@
 """The random networks' ONNX files on another ONNX Runtime: `python -m tests.search.old_runtimes --version 1.20.*
---count 1000`.
+--count 1000`, also in an older opset (`--opset 17`).
 
 Models, inputs, and the reference's outputs with their bounds are written once; then a virtual environment is made that
 holds only numpy and that runtime, and runs them. Each network is tried as it is and optimised.
@@ -39,7 +39,7 @@ sys.exit(failed > 0)
 """
 
 
-def dump(folder: Path, first: int, count: int) -> int:
+def dump(folder: Path, first: int, count: int, opset: int | None) -> int:
     """Writes the networks whose outputs can be compared; how many."""
     import numpy as np
     import torch
@@ -62,8 +62,8 @@ def dump(folder: Path, first: int, count: int) -> int:
             continue
         smaller = optimise(case.graph)
         models = {
-            ".onnx": build(case.graph, case.weights),
-            ".small.onnx": build(smaller, folded(case.weights, smaller)),
+            ".onnx": build(case.graph, case.weights, opset=opset),
+            ".small.onnx": build(smaller, folded(case.weights, smaller), opset=opset),
         }
         for suffix, model in models.items():
             (folder / f"{seed:06}{suffix}").write_bytes(model.SerializeToString())
@@ -85,12 +85,16 @@ def main() -> int:
     )
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--opset", type=int, help="of the files (default: that of archdsl)")
     chosen = parser.parse_args()
     worst = 0
     with tempfile.TemporaryDirectory() as scratch:
         models = Path(scratch) / "models"
         models.mkdir()
-        print(f"{dump(models, chosen.seed, chosen.count)} of {chosen.count} networks can be compared", flush=True)
+        print(
+            f"{dump(models, chosen.seed, chosen.count, chosen.opset)} of {chosen.count} networks can be compared",
+            flush=True,
+        )
         for version in chosen.version or ["1.20.*"]:
             home = Path(scratch) / f"venv {version}".replace("*", "x")
             venv.create(home, with_pip=True)
@@ -104,7 +108,7 @@ def main() -> int:
                     "-q",
                     "--disable-pip-version-check",
                     f"onnxruntime=={version}",
-                    "numpy",
+                    "numpy<2" if version < "1.19" else "numpy",
                 ],
                 check=True,
             )

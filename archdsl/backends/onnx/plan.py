@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from archdsl.backends.onnx.half_precision import Casts, Precision, cast, retyped, type_of
 from archdsl.backends.onnx.lower import lower
+from archdsl.backends.onnx.opsets import DEFAULT, in_opset
 from archdsl.backends.onnx.records import Constant, Dtype, Initializer, OnnxLowering, OnnxNode, nbytes
 from archdsl.backends.onnx.splits import joined
 from archdsl.diagnostics import Diagnostic
@@ -43,6 +44,7 @@ class Plan:
     free: tuple[FreeSize, ...]
     notes: tuple[Diagnostic, ...]
     precision: Precision = "fp32"
+    opset: int = DEFAULT
 
     @property
     def nbytes(self) -> int:
@@ -50,13 +52,19 @@ class Plan:
         return sum(map(nbytes, self.initializers))
 
 
-def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, free_sizes: bool = True) -> Plan:
+def plan(
+    graph: Graph,
+    precision: Precision = "fp32",
+    value_info: bool = True,
+    free_sizes: bool = True,
+    opset: int = DEFAULT,
+) -> Plan:
     """Translate a graph: every node that an output needs, in order, without auxiliary heads.
 
     Each ONNX node is named after its path in the spec, each initializer after its tensor. The batch is symbolic. With
     `free_sizes`, height and width are symbolic too, if the network and the translation of each op allow that. In half
     precision (`types`) inputs and outputs are cast. `value_info` adds the shapes of all inner values; without it the
-    plan has only those that `_summands` returns.
+    plan has only those that `_summands` returns. Raises E0870 for a node that `opset` cannot express.
     """
     live, public = _live(graph), _public_names(graph)
     names = _value_names(
@@ -71,7 +79,7 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
     pins = _add_nodes(graph, live, precision, names, casts, initializers)
     _add_outputs(public, names, casts)
     split = {names[i]: at(graph.nodes[i].shape[0]) for n in live if isinstance(n.op, Slice) for i in n.inputs}
-    nodes = joined(nodes, initializers, split)
+    nodes = in_opset(joined(nodes, initializers, split), initializers, opset, precision)
     free = tuple(size for size in graph.sizes if free_sizes and not size.pinned and size.name not in pins)
     batch = "N" if all(size.name != "N" for size in free) else "batch"
     symbols = {size.name for size in free}
@@ -93,6 +101,7 @@ def plan(graph: Graph, precision: Precision = "fp32", value_info: bool = True, f
         free,
         _pin_notes(graph, pins) if free_sizes else (),
         precision,
+        opset,
     )
 
 

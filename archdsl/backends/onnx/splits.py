@@ -38,7 +38,7 @@ def joined(
                 replace(node, op_type="Split", inputs=(node.inputs[0], sizes), outputs=outputs, attributes={"axis": 1})
             )
     if whole:
-        _drop_unread(result, initializers)
+        drop_unread(result, initializers)
     return result
 
 
@@ -54,7 +54,11 @@ def _whole(pieces: Sequence[tuple[int, int, OnnxNode]], channels: int) -> bool:
 
 
 def _sizes(node: OnnxNode, sizes: tuple[int, ...], initializers: dict[str, Initializer]) -> str:
-    item = Constant(f"{node.name}/sizes", (len(sizes),), sizes, "int64")
+    return shared(Constant(f"{node.name}/sizes", (len(sizes),), sizes, "int64"), initializers)
+
+
+def shared(item: Constant, initializers: dict[str, Initializer]) -> str:
+    """Return the name of a constant with the values of `item`, which is added to `initializers` if there is none."""
     known = next(
         (k.name for k in initializers.values() if isinstance(k, Constant) and replace(k, name=item.name) == item), None
     )
@@ -63,7 +67,8 @@ def _sizes(node: OnnxNode, sizes: tuple[int, ...], initializers: dict[str, Initi
     return known or item.name
 
 
-def _drop_unread(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer]) -> None:
+def drop_unread(nodes: Sequence[OnnxNode], initializers: dict[str, Initializer]) -> None:
+    """Remove the initializers that no node reads."""
     read = {name for node in nodes for name in node.inputs}
     for name in [name for name in initializers if name not in read]:
         del initializers[name]

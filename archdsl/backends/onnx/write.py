@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from archdsl.backends.onnx import absorbed, encode, protobuf
 from archdsl.backends.onnx.half_precision import ONNX_TYPES, Precision
 from archdsl.backends.onnx.numbers import Numbers
+from archdsl.backends.onnx.opsets import checked_opset, ir_version
 from archdsl.backends.onnx.plan import Plan, plan
 from archdsl.backends.onnx.records import Constant, Initializer, nbytes
 from archdsl.backends.weights import Array
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
     from archdsl.progress import Progress
 
-IR_VERSION, OPSET = 10, 20
-_OPSET_BF16 = 22
-"""The first whose Conv takes bfloat16."""
 MAX_FILE = 2**31 - 1 - 2**24
 """Protobuf cannot read a message of 2 GiB; some megabytes are reserved for the nodes."""
 INLINE = 1024
@@ -63,15 +61,16 @@ def build(
     precision: Precision = "fp32",
     value_info: bool = False,
     free_sizes: bool = True,
+    opset: int | None = None,
 ) -> onnx.ModelProto:
     """Return the model in memory, with its weights.
 
-    `value_info` adds the shapes of all values; without `free_sizes` height and width are fixed. Raises E0705 if the
-    model is too large for memory or for a message.
+    `value_info` adds the shapes of all values; without `free_sizes` height and width are fixed; `opset` as in `write`.
+    Raises E0705 if the model is too large for memory or for a message.
     """
     import onnx
 
-    planned = plan(graph, precision, value_info, free_sizes)
+    planned = plan(graph, precision, value_info, free_sizes, checked_opset(opset, precision))
     if planned.nbytes > MAX_FILE:
         raise error(
             "E0705",
@@ -97,6 +96,7 @@ def write(
     value_info: bool = False,
     free_sizes: bool = True,
     external_data: bool | None = None,
+    opset: int | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
     progress: Progress | None = None,
@@ -107,12 +107,13 @@ def write(
     inside the file unless it would exceed 2 GB or `external_data` is set: then they are in `<path>.data` beside it
     (`<path>.2.data` if the model that is replaced uses that name). Half precision (`types`) rounds each value once;
     W0717 reports values too large for it. With `value_info` the file states the shape of every value, which viewers
-    show. Without `free_sizes` height and width are fixed.
+    show. Without `free_sizes` height and width are fixed. `opset` is the version of ONNX's ops, from 13; the IR version
+    is that of its release.
 
-    Raises E0705 if the disk or the memory is too small, E0603 if the weights do not fit the graph, E0701 to E0704 as
-    `archdsl.files.atomic_write` does.
+    Raises E0870 if the opset cannot express the network, E0705 if the disk or the memory is too small, E0603 if the
+    weights do not fit the graph, E0701 to E0704 as `archdsl.files.atomic_write` does.
     """
-    planned = plan(graph, precision, value_info, free_sizes)
+    planned = plan(graph, precision, value_info, free_sizes, checked_opset(opset, precision))
     target = check_target(path, inputs=inputs, force=force, replaceable=_REPLACEABLE)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:
@@ -250,8 +251,8 @@ def _head(graph: Graph, weights: Mapping[str, Array], meta: Mapping[str, str], p
         **({"precision": planned.precision} if planned.precision != "fp32" else {}),
         **{key: value for key, value in meta.items() if key != "paper" or "spec" not in meta},  # the spec names it
     }
-    opset = _OPSET_BF16 if planned.precision == "bf16" else OPSET
-    return encode.model(IR_VERSION, "archdsl", __version__, _doc(graph, meta), opset, facts)
+    ir = ir_version(planned.opset)
+    return encode.model(ir, "archdsl", __version__, _doc(graph, meta), planned.opset, facts)
 
 
 def _folded(graph: Graph, planned: Plan) -> dict[str, str]:
