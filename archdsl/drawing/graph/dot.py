@@ -7,6 +7,7 @@ explicit size, so the layout does not depend on the fonts of the machine.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from html import escape
 
 from archdsl.drawing.graph.labels import GAP, Content, TextLine, arrow_content, content, frame_content, head_content
@@ -27,6 +28,7 @@ pad=0.1, bgcolor="{background}"]
 
 
 _TITLE_SAVED = 7.0
+_TRUNK = 2000
 
 
 def write(request: Request) -> Diagram:
@@ -35,13 +37,13 @@ def write(request: Request) -> Diagram:
     return Diagram(to_dot(drawing, request.options, whole=True).encode())
 
 
-def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) -> str:
+def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False, roomy: Collection[int] = ()) -> str:
     """Return the DOT text of a drawing: boxes are nodes `n0`, `n1`, ..., frames are clusters in their order.
 
-    The text contains the words of the drawing only if `whole`. The layout for SVG and TikZ needs only their sizes.
+    The text contains the words of the drawing only if `whole`. The layout for SVG and TikZ needs only their sizes,
+    and has room for a label beside each box in `roomy`.
     """
     theme = THEMES.get(options.theme, LIGHT)
-    heat = scale(drawing, options.color)
     text = _HEAD.format(
         direction=options.direction,
         beside=0.34 if options.direction == "LR" else 0.25,
@@ -52,7 +54,7 @@ def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False) 
     )
     if whole and (lines := head_content(drawing, options.title)):
         text += f"  label=<{_rows(lines, theme)}>\n"
-    rows = _members(drawing, theme, heat, whole)
+    rows = _members(drawing, options, whole, roomy)
     weights = _weights(drawing)
     rows += [
         _arrow(arrow, weight, options, theme, whole) for arrow, weight in zip(drawing.arrows, weights, strict=True)
@@ -78,8 +80,9 @@ def quote(text: str) -> str:
 # --- pieces ----------------------------------------------------------------------------------------------
 
 
-def _members(drawing: Drawing, theme: Theme, heat: HeatScale | None, whole: bool) -> list[str]:
+def _members(drawing: Drawing, options: Options, whole: bool, roomy: Collection[int]) -> list[str]:
     """Boxes and frames as statements; frames as nested clusters."""
+    theme, heat = THEMES.get(options.theme, LIGHT), scale(drawing, options.color)
     lines: list[str] = []
     clusters = 0
     pending: list[tuple[Box | Frame | None, int]] = [(m, 1) for m in reversed(drawing.members)]
@@ -90,8 +93,12 @@ def _members(drawing: Drawing, theme: Theme, heat: HeatScale | None, whole: bool
             lines.append(f"{pad}}}")
         elif isinstance(member, Box):
             lines.append(pad + _box(member, theme, heat, whole))
+            if member.number in roomy:
+                lines.append(pad + _label_room(member.number, drawing))
         else:
             lines.append(f"{pad}subgraph cluster_{clusters} {{ {_frame(member, theme, whole)}")
+            if not (whole or member.stage):
+                lines.append(pad + "  " + _title_room(clusters, member, drawing, options))
             clusters += 1
             pending.append((None, level))
             pending += [(m, level + 1) for m in reversed(member.members)]
@@ -99,8 +106,7 @@ def _members(drawing: Drawing, theme: Theme, heat: HeatScale | None, whole: bool
 
 
 def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
-    """A frame's attributes. A block's title is at the bottom, as on the plates of graphical models: arrows enter at the
-    top."""
+    """A frame's attributes. For the layout, a block's title has a placeholder: Graphviz draws arrows through titles."""
     inside = frame_content(frame)
     if frame.stage and not whole:  # its title may be beside the incoming arrow
         inside = inside._replace(height=inside.height - _TITLE_SAVED)
@@ -108,9 +114,33 @@ def _frame(frame: Frame, theme: Theme, whole: bool) -> str:
     line = theme.stage if frame.stage else theme.colors["block"].line
     style = "rounded,filled,dashed" if frame.training else "rounded,filled"
     fill = theme.stage if frame.stage else theme.background
-    place = "t" if frame.stage else "b"
+    title = f"label=<{label}>, labeljust=l, labelloc=t" if whole or frame.stage else 'label=""'
     colors = f'fillcolor="{fill}", color="{line}", style="{style}"'
-    return f"graph [label=<{label}>, labeljust=l, labelloc={place}, {colors}, penwidth=1.0, margin=6]"
+    return f"graph [{title}, {colors}, penwidth=1.0, margin=6]"
+
+
+def _title_room(number: int, frame: Frame, drawing: Drawing, options: Options) -> str:
+    """Room for the title of a frame, beside its first box and the boxes that read the same: at the left or on top."""
+    inside = {box.number for box in frame.boxes()}
+    reads: dict[int, set[int]] = {number: set() for number in inside}
+    for arrow in drawing.arrows:
+        if arrow.target in inside:
+            reads[arrow.target].add(arrow.source)
+    beside = [box for box in sorted(inside) if reads[box] == reads[min(inside)]]
+    pairs = [f"f{number} -> n{box}" if options.direction == "TB" else f"n{box} -> f{number}" for box in beside]
+    return _placeholder(f"f{number}", frame_content(frame), *pairs)
+
+
+def _label_room(number: int, drawing: Drawing) -> str:
+    """Room for the label of a box's arrows, beside the box."""
+    label = next(arrow.label for arrow in drawing.arrows if arrow.source == number and arrow.label)
+    return _placeholder(f"w{number}", arrow_content(label), f"n{number} -> w{number}")
+
+
+def _placeholder(name: str, inside: Content, *beside: str) -> str:
+    """An invisible node that keeps the arrows away from a text, `beside` boxes in the same rank."""
+    node = f'{name} [label="", style=invis, width={inside.width / 72:.3f}, height={inside.height / 72:.3f}]'
+    return "; ".join([node, *(f"{pair} [style=invis, minlen=0]" for pair in beside)])
 
 
 def _box(box: Box, theme: Theme, heat: HeatScale | None, whole: bool) -> str:
@@ -166,6 +196,7 @@ def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: boo
 def _weights(drawing: Drawing) -> list[int]:
     """The weight of each arrow: Graphviz draws an arrow of high weight short and straight.
 
+    It keeps the boxes of a frame together with a weight of 128 for each frame around them: the trunk's is larger.
     The trunk, the longest path through a chain of stages, runs straight down, and shortcuts go around it. It ends where
     more than two arrows leave a box. An encoder with a decoder has no trunk, so that it can form a U.
     """
@@ -186,6 +217,10 @@ def _weights(drawing: Drawing) -> list[int]:
         if leaving[arrow.source] <= 2 and entering[arrow.target] <= 2 and not arrow.training:
             trunk.setdefault(arrow.source, arrow)
     return [
-        8 if trunk.get(arrow.source) is arrow else 2 if leaving[arrow.source] > 1 and entering[arrow.target] == 1 else 1
+        _TRUNK
+        if trunk.get(arrow.source) is arrow
+        else 2
+        if leaving[arrow.source] > 1 and entering[arrow.target] == 1
+        else 1
         for arrow in drawing.arrows
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from archdsl.drawing.graph.dot import to_dot
 from archdsl.drawing.graph.engine import TooSlow, run
 from archdsl.drawing.graph.labels import arrow_content, frame_content
-from archdsl.drawing.graph.positions import XY, Rect, along, find_positions
+from archdsl.drawing.graph.positions import XY, Rect, along, find_positions, title_positions
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import EVERYTHING, Drawing, Level, View
 from archdsl.drawing.request import Request
@@ -82,7 +82,16 @@ def _note(view: View, drawn: View | None) -> str:
 
 def place(drawing: Drawing, request: Request) -> GraphLayout:
     """Return the layout of a drawing: Graphviz places its boxes, `positions` its labels. Raises `TooSlow` and E0711."""
-    text = to_dot(drawing, request.options)
+    layout, crowded = _laid_out(drawing, request, frozenset())
+    if crowded:
+        roomy, still = _laid_out(drawing, request, crowded)
+        layout = roomy if len(still) < len(crowded) else layout
+    return layout
+
+
+def _laid_out(drawing: Drawing, request: Request, roomy: frozenset[int]) -> tuple[GraphLayout, frozenset[int]]:
+    """The layout with room for a label beside each box in `roomy`, and the boxes that lack the room for theirs."""
+    text = to_dot(drawing, request.options, roomy=roomy)
     layout = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
     return _with_words(drawing, layout, request.options.shapes)
 
@@ -103,10 +112,11 @@ def read(drawing: Drawing, answer: Mapping[str, Any]) -> GraphLayout:
         (x, y), width, height = point(entry["pos"]), 72 * float(entry["width"]), 72 * float(entry["height"])
         boxes[box.number] = Rect(x - width / 2, y - height / 2, width, height)
     frames = []
-    for number, _ in enumerate(drawing.frames()):
+    for number, frame in enumerate(drawing.frames()):
         entry = objects[f"cluster_{number}"]
         x0, y0, x1, y1 = map(float, entry["bb"].split(","))
-        frames.append((Rect(x0 - left, high - y1, x1 - x0, y1 - y0), point(entry["lp"])))
+        title = point(entry["lp"] if frame.stage else objects[f"f{number}"]["pos"])
+        frames.append((Rect(x0 - left, high - y1, x1 - x0, y1 - y0), title))
     drawn = {(names[edge["tail"]], names[edge["head"]]): edge["pos"] for edge in answer.get("edges", ())}
     splines = [_spline(drawn[f"n{arrow.source}", f"n{arrow.target}"], point) for arrow in drawing.arrows]
     return GraphLayout(right - left, high - low, boxes, tuple(frames), tuple(splines))
@@ -120,26 +130,37 @@ def _spline(text: str, point: Callable[[str], XY]) -> Spline:
     return Spline(points, tips[0] if tips else points[-1], None)
 
 
-def _with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> GraphLayout:
+def _with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> tuple[GraphLayout, frozenset[int]]:
     """The layout with positions of the frame titles and arrow labels, widened if one of them sticks out."""
-    sizes = {n: arrow_content(arrow.label)[1:] for n, arrow in enumerate(drawing.arrows) if arrow.label and shapes}
-    titles = [frame_content(frame)[1:] for frame in drawing.frames()]
-    bands = [
-        Rect(rect.x + 7, middle[1] - height / 2, rect.width - 14, height)
-        for (rect, middle), (_, height) in zip(layout.frames, titles, strict=True)
-    ]
-    lines = [along(spline.points, spline.tip) for spline in layout.splines]
-    named, positions = find_positions(
-        lines, layout.boxes.values(), [rect for rect, _ in layout.frames], bands, titles, sizes
+    words = find_positions(
+        [along(spline.points, spline.tip) for spline in layout.splines],
+        [arrow.source for arrow in drawing.arrows],
+        layout.boxes,
+        [rect for rect, _ in layout.frames],
+        _title_positions(drawing, layout),
+        {n: arrow_content(arrow.label)[1:] for n, arrow in enumerate(drawing.arrows) if arrow.label and shapes},
     )
-    frames = tuple((rect, _middle(title)) for (rect, _), title in zip(layout.frames, named, strict=True))
+    frames = tuple((rect, _middle(title)) for (rect, _), title in zip(layout.frames, words.titles, strict=True))
     splines = tuple(
-        spline._replace(label=_middle(positions[n]) if n in positions else None)
+        spline._replace(label=_middle(words.labels[n]) if n in words.labels else None)
         for n, spline in enumerate(layout.splines)
     )
-    left = max(0.0, -min((rect.x for rect in positions.values()), default=0.0))
-    right = max([layout.width, *(rect.x + rect.width for rect in positions.values())])
-    return _moved(layout._replace(width=right + left, frames=frames, splines=splines), left)
+    left = max(0.0, -min((rect.x for rect in words.labels.values()), default=0.0))
+    right = max([layout.width, *(rect.x + rect.width for rect in words.labels.values())])
+    return _moved(layout._replace(width=right + left, frames=frames, splines=splines), left), words.crowded
+
+
+def _title_positions(drawing: Drawing, layout: GraphLayout) -> Iterator[list[Rect]]:
+    """Positions of each title: at the upper edge of a stage; in the corner of a block, or else in the room it has."""
+    sizes = [frame_content(frame)[1:] for frame in drawing.frames()]
+    rooms = [Rect(x - w / 2, y - h / 2, w, h) for (_, (x, y)), (w, h) in zip(layout.frames, sizes, strict=True)]
+    for frame, (rect, _), room in zip(drawing.frames(), layout.frames, rooms, strict=True):
+        if frame.stage:
+            yield list(title_positions(room._replace(x=rect.x + 7, width=rect.width - 14), room.width, room.height))
+        else:
+            corner = room._replace(x=rect.x + 5, y=rect.y + 4)
+            taken = any(corner.meets(other) for other in rooms if other is not room)
+            yield [room] if taken else [corner, room]
 
 
 def _middle(rect: Rect) -> XY:

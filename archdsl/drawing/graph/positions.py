@@ -6,7 +6,7 @@ Graphviz can place them too, but it uses an extra rank for each, which makes a d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import hypot
 from typing import NamedTuple, TypeAlias
 
@@ -14,13 +14,18 @@ XY: TypeAlias = tuple[float, float]
 
 _CELL = 32.0
 _STEP = 5.0
-_GAP = 3.0
+_GAP, _ASIDE = 3.0, 5.0
+"""The distance of a label from its line, and from its box or the card behind it."""
 _NEAR = 2.0
 """A text closer to an arrow than this counts as on the arrow."""
-_ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
+_TRIES = 40
 """Positions along an arrow, the middle first."""
 _STEEP = 0.5
-_ON_TEXT, _ON_LINE, _ON_BORDER, _PER_TRY = 30.0, 3.0, 1.5, 0.1
+_BESIDE = 6.0
+"""A text this close to the arrow of another box could belong to that arrow."""
+_FRAMES = -1
+"""The group of the borders of frames."""
+_ON_TEXT, _ON_LINE, _BY_OTHER, _PER_TRY = 90.0, 9.0, 1.0, 0.01
 
 
 class Rect(NamedTuple):
@@ -34,8 +39,8 @@ class Rect(NamedTuple):
     def holds(self, point: XY) -> bool:
         return 0 <= point[0] - self.x <= self.width and 0 <= point[1] - self.y <= self.height
 
-    def near(self, point: XY) -> bool:
-        return -_NEAR < point[0] - self.x < self.width + _NEAR and -_NEAR < point[1] - self.y < self.height + _NEAR
+    def grown(self, by: float) -> Rect:
+        return Rect(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
     def meets(self, other: Rect) -> bool:
         across = self.x < other.x + other.width and other.x < self.x + self.width
@@ -65,28 +70,36 @@ def _distance(a: XY, b: XY) -> float:
 
 
 class _Grid:
-    """Boxes, texts and points of arrows by grid cell."""
+    """Boxes, texts and points of lines by grid cell. Lines of one `group`, the arrows of a box, belong together."""
 
     def __init__(self) -> None:
         self.rects: dict[tuple[int, int], list[Rect]] = {}
-        self.points: dict[tuple[int, int], list[tuple[int, XY]]] = {}
+        self.points: dict[tuple[int, int], list[tuple[int, int, XY]]] = {}
 
     def add(self, rect: Rect) -> None:
         for cell in _cells(rect):
             self.rects.setdefault(cell, []).append(rect)
 
-    def add_line(self, number: int, line: Iterable[XY]) -> None:
+    def add_line(self, number: int, group: int, line: Iterable[XY]) -> None:
         for point in line:
-            self.points.setdefault((int(point[0] // _CELL), int(point[1] // _CELL)), []).append((number, point))
+            cell = int(point[0] // _CELL), int(point[1] // _CELL)
+            self.points.setdefault(cell, []).append((number, group, point))
 
-    def cost(self, rect: Rect, own: int) -> float:
-        """The cost of a text at a rectangle, beside the arrow `own`."""
+    def cost(self, rect: Rect, group: int) -> float:
+        """The cost of a text of this group at a rectangle."""
         total = 0.0
-        lines: set[int] = set()
-        for cell in _cells(rect):
+        crossed: set[int] = set()
+        beside: set[int] = set()
+        inner, outer = rect.grown(_NEAR), rect.grown(_BESIDE)
+        for cell in _cells(outer):
             total += _ON_TEXT * sum(rect.meets(other) for other in self.rects.get(cell, ()))
-            lines |= {number for number, point in self.points.get(cell, ()) if rect.near(point)}
-        return total + sum(_ON_LINE if number >= 0 else _ON_BORDER for number in lines) + _ON_LINE * (own in lines)
+            for number, owner, point in self.points.get(cell, ()):
+                if outer.holds(point):
+                    if inner.holds(point):
+                        crossed.add(number)
+                    elif owner not in (group, _FRAMES):
+                        beside.add(number)
+        return total + _ON_LINE * len(crossed) + _BY_OTHER * len(beside - crossed)
 
 
 def _cells(rect: Rect) -> Iterator[tuple[int, int]]:
@@ -95,68 +108,88 @@ def _cells(rect: Rect) -> Iterator[tuple[int, int]]:
             yield column, row
 
 
+class Words(NamedTuple):
+    """The positions of frame titles, and of arrow labels by arrow number; `crowded` are the boxes that lack the room
+    for their label."""
+
+    titles: list[Rect]
+    labels: dict[int, Rect]
+    crowded: frozenset[int]
+
+
 def find_positions(
     lines: Sequence[Sequence[XY]],
-    boxes: Iterable[Rect],
+    sources: Sequence[int],
+    boxes: Mapping[int, Rect],
     frames: Sequence[Rect],
-    bands: Iterable[Rect],
-    titles: Sequence[tuple[float, float]],
+    titles: Iterable[Iterable[Rect]],
     labels: Mapping[int, tuple[float, float]],
-) -> tuple[list[Rect], dict[int, Rect]]:
-    """Return the positions of the titles of `frames`, each in its band, and of the arrow labels by arrow number.
+) -> Words:
+    """Return the best positions of titles, each with its candidates, and of labels, each with its width and height.
 
-    Sizes are (width, height); `lines` are the points of all arrows. A label without free space has no position.
+    `lines` are the points of all arrows and `sources` the boxes from which they come. A label is placed beside its
+    arrow, beside another arrow of its box, or beside the box. A label that would cover a text has no position.
     """
     grid = _Grid()
-    for rect in boxes:
+    for rect in boxes.values():
         grid.add(rect)
-    for number, line in enumerate(lines):
-        grid.add_line(number, line)
-    for number, frame in enumerate(frames, 2):
-        grid.add_line(-number, _border(frame))
+    leaving: dict[int, list[Sequence[XY]]] = {}
+    for number, (line, source) in enumerate(zip(lines, sources, strict=True)):
+        grid.add_line(number, source, line)
+        leaving.setdefault(source, []).append(line)
+    for number, frame in enumerate(frames):
+        grid.add_line(-1 - number, _FRAMES, _border(frame))
     named = []
-    for band, size in zip(bands, titles, strict=True):
-        named.append(_best(grid, -1, _within(band, *size)))
+    for candidates in titles:
+        named.append(_best(grid, _FRAMES, candidates)[0])
         grid.add(named[-1])
     positions: dict[int, Rect] = {}
+    crowded = set()
     for number, size in labels.items():
-        position = _best(grid, number, _candidates(lines[number], *size))
-        if grid.cost(position, number) < _ON_TEXT:
+        source = sources[number]
+        near = (_beside_line(line, *size) for line in (lines[number], *leaving[source]))
+        position, cost = _best(grid, source, chain(*near, _beside_box(boxes[source], *size)))
+        if cost >= _BY_OTHER:
+            crowded.add(source)
+        if cost < _ON_TEXT:
             positions[number] = position
             grid.add(position)
-    return named, positions
+    return Words(named, positions, frozenset(crowded))
 
 
 def _border(rect: Rect) -> Iterator[XY]:
-    """Points of the upper and lower edge of a frame; texts rarely touch the other two."""
+    """Points of the border of a frame."""
     for n in range(int(rect.width / _STEP) + 1):
         yield rect.x + n * _STEP, rect.y
         yield rect.x + n * _STEP, rect.y + rect.height
+    for n in range(int(rect.height / _STEP) + 1):
+        yield rect.x, rect.y + n * _STEP
+        yield rect.x + rect.width, rect.y + n * _STEP
 
 
-def _within(band: Rect, width: float, height: float) -> Iterator[Rect]:
-    """Positions in a band: at its left end, at its right end, then between."""
+def title_positions(band: Rect, width: float, height: float) -> Iterator[Rect]:
+    """Positions of a title in a band: at its left end, at its right end, then between."""
     room = max(band.width - width, 0.0)
     for part in (0.0, 1.0, *(n / 12 for n in range(1, 12))):
         yield Rect(band.x + part * room, band.y + (band.height - height) / 2, width, height)
 
 
-def _best(grid: _Grid, number: int, candidates: Iterable[Rect]) -> Rect:
+def _best(grid: _Grid, group: int, candidates: Iterable[Rect]) -> tuple[Rect, float]:
     best, least = None, float("inf")
     for tried, rect in enumerate(candidates):
-        cost = grid.cost(rect, number) + _PER_TRY * tried
+        cost = grid.cost(rect, group) + _PER_TRY * tried
         if cost < least:
             best, least = rect, cost
         if least <= _PER_TRY * tried:
             break
     assert best is not None
-    return best
+    return best, least
 
 
-def _candidates(line: Sequence[XY], width: float, height: float) -> Iterator[Rect]:
-    """Positions close to a line: left and right of it where it is steep, above and below where it is flat."""
-    for part in _ALONG:
-        n = min(int(part * (len(line) - 1)), len(line) - 2)
+def _beside_line(line: Sequence[XY], width: float, height: float) -> Iterator[Rect]:
+    """Positions close to a line: right and left of it where it is steep, below and above where it is flat."""
+    middle = len(line) // 2
+    for n in sorted(range(len(line) - 1), key=lambda n: abs(n - middle))[:_TRIES]:
         (x0, y0), (x1, y1) = line[n], line[n + 1]
         x, y = (x0 + x1 - width) / 2, (y0 + y1 - height) / 2
         length = max(hypot(x1 - x0, y1 - y0), 0.01)
@@ -169,3 +202,12 @@ def _candidates(line: Sequence[XY], width: float, height: float) -> Iterator[Rec
             off = abs(across) * width / 2 + abs(down) * height / 2 + _GAP
             yield Rect(x + off * across, y + off * down, width, height)
             yield Rect(x - off * across, y - off * down, width, height)
+
+
+def _beside_box(box: Rect, width: float, height: float) -> Iterator[Rect]:
+    """Positions at the right and left of a box, the lower end first, then above and below it."""
+    for y in (box.y + box.height - height, box.y + (box.height - height) / 2, box.y):
+        yield Rect(box.x + box.width + _ASIDE, y, width, height)
+        yield Rect(box.x - width - _ASIDE, y, width, height)
+    for y in (box.y - height - _ASIDE, box.y + box.height + _GAP):
+        yield Rect(box.x + (box.width - width) / 2, y, width, height)

@@ -110,6 +110,10 @@ class Frame:
         """The number of equal parts that the frame represents."""
         return max(len(self.copies), 1)
 
+    def boxes(self) -> Iterator[Box]:
+        """Return the boxes in the frame and in the frames in it, in drawing order."""
+        return (member for member in walk(self.members) if isinstance(member, Box))
+
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
@@ -157,9 +161,14 @@ class Drawing:
         return replace(self, members=tuple(map(changed, self.members)))
 
     def walk(self) -> Iterator[Box | Frame]:
-        pending = list(reversed(self.members))
-        while pending:
-            member = pending.pop()
-            yield member
-            if isinstance(member, Frame):
-                pending += reversed(member.members)
+        return walk(self.members)
+
+
+def walk(members: Sequence[Box | Frame]) -> Iterator[Box | Frame]:
+    """Return the boxes and frames, each frame before its members."""
+    pending = list(reversed(members))
+    while pending:
+        member = pending.pop()
+        yield member
+        if isinstance(member, Frame):
+            pending += reversed(member.members)
