@@ -99,8 +99,9 @@ def _spliced(scope: Scope) -> bool:
 
 
 def inside(graph: Graph, part: Part, same: Signatures | None = None) -> tuple[Part, ...]:
-    """Return the parts of the first copy of a part that has a scope."""
-    assert part.scope is not None
+    """Return the parts of the first copy of a part; a node without a scope is its own part."""
+    if part.scope is None:
+        return (part,)
     extra = graph.nodes[part.scope.end : part.copies[0].stop]
     return split(graph, part.scope, same) + tuple(map(node_part, extra))
 

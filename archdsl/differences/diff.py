@@ -106,13 +106,11 @@ class NetworkDifference:
         check_choice("format", format, get_args(PictureFormat))
         _check_look(level, theme)
         from archdsl.differences import picture
-        from archdsl.drawing.diagram import CONVERTED, load
+        from archdsl.drawing.scene.write import FORMATS
 
-        converted = CONVERTED.get(format)
-        options = Options(theme="light" if converted is not None and theme == "auto" else theme)
-        drawn = picture.write(self.graphs, self.names, View(level), options)
-        if converted is not None:
-            return drawn._replace(data=load(converted)(drawn.data, options))
+        options = Options(theme=theme)
+        painter = picture.painter(self.graphs, self.names, View(level), options)
+        drawn = FORMATS["svg" if format == "html" else format](painter, options)
         if format == "html":
             from archdsl.differences.page import page
 

@@ -17,9 +17,9 @@ from archdsl.drawing.graph.positions import Rect
 from archdsl.drawing.graph.scene import draw, outline
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Box, Drawing, View
-from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Cluster, Dashes, Element, Item, Point, Polygon, Scene, Sheet, Text, rectangle
-from archdsl.drawing.scene import write as scene_files
+from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 
 WORDS: Mapping[Mark, str] = {"removed": "removed", "changed": "changed", "added": "added", "moved": "renamed, or moved"}
@@ -46,10 +46,10 @@ class _Side(NamedTuple):
     marks: Mapping[int, Mark]
 
 
-def write(
+def painter(
     difference: GraphDifference, names: tuple[str, str], view: View = View(), options: Options = Options()
-) -> Diagram:
-    """Draw the picture as SVG. Raises as `archdsl.drawing.diagram.diagram`."""
+) -> Painter:
+    """Return a function from the theme to the picture. Raises as `archdsl.drawing.diagram.diagram`."""
     sides, notes = [], list[str]()
     for which, graph in enumerate((difference.before, difference.after)):
         titled = replace(options, title=names[which], legend=False)
@@ -57,8 +57,8 @@ def write(
         sides.append(_Side(drawing, layout, titled, _marks(difference, which)))
         notes += [note] if note else []
     lines = _list(difference)
-    picture = scene_files.svg(lambda theme: _whole(sides, names, lines, theme), options)
-    return picture._replace(note="; ".join(dict.fromkeys(notes)))
+    note = "; ".join(dict.fromkeys(notes))
+    return lambda theme: replace(_whole(sides, names, lines, theme), note=note)
 
 
 def _details(difference: GraphDifference, which: int) -> dict[range, tuple[str, ...]]:

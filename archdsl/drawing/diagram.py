@@ -1,6 +1,6 @@
-"""Draw networks in any style and format, from a table of styles and tables of formats.
+"""Draw networks in any style and format: a style makes a scene, and `scene/write.py` writes it in any format.
 
-Each entry names a function as `module:function`, so that only the module that a drawing needs is imported.
+Each entry of a table names a function as `module:function`, so that only the module that a drawing needs is imported.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from archdsl.diagnostics.arguments import check_choice, check_names, check_type
 from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.panels import MOST, side_by_side
 from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
+from archdsl.drawing.scene.write import FORMATS as SCENE_FORMATS
+from archdsl.drawing.scene.write import Painter
 from archdsl.graph import Graph
 
 STYLES: Mapping[str, str] = {
@@ -24,12 +26,6 @@ STYLES: Mapping[str, str] = {
 }
 """Style -> the function that draws a network: `Request -> Painter`."""
 
-WRITTEN: Mapping[str, str] = {"svg": "archdsl.drawing.scene.write:svg", "tex": "archdsl.drawing.scene.write:tex"}
-"""Formats that are written from the scene of any style: `(Painter, Options) -> Diagram`."""
-
-CONVERTED: Mapping[str, str] = {"png": "archdsl.drawing.picture:png", "pdf": "archdsl.drawing.picture:pdf"}
-"""Formats that are converted from the SVG of any style: `(SVG, Options) -> bytes`."""
-
 OF_GRAPH: Mapping[str, str] = {
     "dot": "archdsl.drawing.graph.dot:write",
     "mmd": "archdsl.drawing.graph.mermaid:write",
@@ -37,12 +33,12 @@ OF_GRAPH: Mapping[str, str] = {
 }
 """Formats that only the style `graph` has, of one network: `Request -> Diagram`."""
 
-FORMATS = (*CONVERTED, *WRITTEN, *OF_GRAPH)
+FORMATS = (*SCENE_FORMATS, *OF_GRAPH)
 
 
 def formats(style: str) -> tuple[str, ...]:
     """Return the formats of a style."""
-    return (*WRITTEN, *(OF_GRAPH if style == "graph" else ()), *CONVERTED)
+    return (*SCENE_FORMATS, *(OF_GRAPH if style == "graph" else ()))
 
 
 def diagram(
@@ -74,14 +70,21 @@ def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph")
     if format in OF_GRAPH:
         drawn: Diagram = load(OF_GRAPH[format])(requests[0])
         return drawn
-    options, paint = requests[0].options, load(STYLES[style])
+    return SCENE_FORMATS[format](painter(requests, style), requests[0].options)
+
+
+def painter(requests: Sequence[Request], style: str = "graph") -> Painter:
+    """Return a function from the theme to the scene of the requests. Raises as `draw`."""
+    for request in requests:
+        check(style, "svg", request.view)
+        _check_marks(request.graph, style, "svg")
+    check_several(requests, "svg")
+    paint = load(STYLES[style])
     if len(requests) == 1:
-        painter = paint(requests[0])
-    else:
-        unnamed = (replace(request, options=replace(request.options, title="")) for request in requests)
-        painter = side_by_side([paint(request) for request in unnamed], options)
-    drawn = load(WRITTEN.get(format, WRITTEN["svg"]))(painter, options)
-    return drawn if format in WRITTEN else drawn._replace(data=load(CONVERTED[format])(drawn.data, options))
+        drawn: Painter = paint(requests[0])
+        return drawn
+    unnamed = (replace(request, options=replace(request.options, title="")) for request in requests)
+    return side_by_side([paint(request) for request in unnamed], requests[0].options)
 
 
 def check_several(requests: Sequence[Request], format: str) -> None:
@@ -90,7 +93,7 @@ def check_several(requests: Sequence[Request], format: str) -> None:
         raise error("E0726", f"a figure has at most {MOST} pictures, not {len(requests)}", status=2)
     if len(requests) > 1 and format in OF_GRAPH:
         message = f"{format} output shows one network, not {len(requests)} pictures"
-        raise error("E0726", message, status=2, help=f"formats of a figure: {', '.join((*WRITTEN, *CONVERTED))}")
+        raise error("E0726", message, status=2, help=f"formats of a figure: {', '.join(SCENE_FORMATS)}")
 
 
 def check(style: str, format: str, view: View = View()) -> None:

@@ -59,6 +59,7 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
         panels[0],
         title=described,
         description="; ".join(panel.description for panel in panels),
+        caption=" ".join(f"{a} {panel.caption}" for a, panel in zip(letters, panels, strict=False)),
         width=width,
         height=y + MARGIN,
         members=members,

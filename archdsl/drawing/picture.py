@@ -5,9 +5,12 @@ Text is set in Arimo, whose widths the layout uses. System fonts are used only f
 
 from __future__ import annotations
 
+import re
+from struct import pack
+
 from archdsl.diagnostics import error
-from archdsl.drawing.metrics import FONTS
-from archdsl.drawing.request import Options
+from archdsl.drawing.metrics import FAMILY, FONTS
+from archdsl.files.overwrite_marks import with_chunk
 from archdsl.packages import require_package
 
 _FILES = ("Arimo-Regular.ttf", "Arimo-Bold.ttf")
@@ -21,40 +24,50 @@ _GLYPHS = (
 )
 """Ranges of characters (first, last) in these files."""
 _POINTS = 72
+_METERS_PER_INCH = 0.0254
+_SIZE = re.compile(r' width="([0-9.]+)" height="([0-9.]+)"')
+"""The size of an SVG in points: the first such attributes in it are those of its root."""
 _MAX_PIXELS = 150_000_000
 
 
-def png(svg: bytes, options: Options) -> bytes:
-    """Convert an SVG to a PNG of `options.dpi` pixels per inch.
+def png(svg: str, dpi: int, title: str = "", caption: str = "") -> bytes:
+    """Convert an SVG to a PNG of `dpi` pixels per inch with its size on paper and both texts.
 
-    Raises, with status 2, E0715 for more than 150 million pixels and E0716 if resvg is not installed.
+    Width and height are rounded to whole pixels. Raises, with status 2, E0715 for more than 150 million pixels and
+    E0716 if resvg is not installed.
     """
     require_package("resvg_py", "E0716")
     import resvg_py
 
-    zoom = options.dpi / _POINTS
-    width, height = size(svg)
-    if width * height * zoom * zoom > _MAX_PIXELS:
+    size = _SIZE.search(svg)
+    assert size is not None
+    width, height = (max(1, round(float(points) * dpi / _POINTS)) for points in size.groups())
+    if width * height > _MAX_PIXELS:
         raise error(
             "E0715",
-            f"the picture would have {width * zoom:.0f} x {height * zoom:.0f} pixels",
+            f"the picture would have {width} x {height} pixels",
             status=2,
             help="use a smaller `--dpi`, `--level block`, or write a PDF",
         )
-    text = _with_arimo(svg)
-    return bytes(
+    text = _with_arimo(
+        f'{svg[: size.start()]} width="{width}" height="{height}" preserveAspectRatio="none"{svg[size.end() :]}'
+    )
+    data = bytes(
         resvg_py.svg_to_bytes(
             svg_string=text,
-            zoom=zoom,
             font_files=[str(FONTS / name) for name in _FILES],
             sans_serif_family="Arimo",
             skip_system_fonts=_has_glyphs(text),
         )
     )
+    for key, value in ((b"Description", caption), (b"Title", title)):
+        data = with_chunk(data, b"iTXt", key + bytes(5) + value.encode()) if value else data
+    per_meter = round(dpi / _METERS_PER_INCH)
+    return with_chunk(data, b"pHYs", pack(">IIB", per_meter, per_meter, 1))
 
 
-def pdf(svg: bytes, options: Options) -> bytes:
-    """Convert an SVG to a PDF of one page, its text with embedded fonts.
+def pdf(svg: str, title: str = "", caption: str = "") -> bytes:
+    """Convert an SVG to a PDF of one page with this title and subject, its text with embedded fonts.
 
     Raises E0716 (status 2) if svg2pdf is not installed.
     """
@@ -67,16 +80,19 @@ def pdf(svg: bytes, options: Options) -> bytes:
     text = _with_arimo(svg)
     if not _has_glyphs(text):
         fonts.load_system_fonts()
-    return bytes(svg2pdf_py.svg_to_pdf(text, fonts))
+    return _titled(bytes(svg2pdf_py.svg_to_pdf(text, fonts)), {"Title": title, "Subject": caption})
 
 
-def size(svg: bytes) -> tuple[float, float]:
-    """Return the width and height in points that the root element of an SVG states."""
-    import re
-
-    match = re.search(rb'<svg[^>]*? width="([0-9.]+)[a-z]*"[^>]*? height="([0-9.]+)', svg)
-    assert match is not None
-    return float(match[1]), float(match[2])
+def _titled(data: bytes, texts: dict[str, str]) -> bytes:
+    """A PDF of svg2pdf with texts in its information dictionary, which is its last object."""
+    head, info, tail = data.rpartition(b"/Producer (svg2pdf)")
+    before, start, after = tail.rpartition(b"startxref\n")
+    if not info or not start:
+        return data
+    hexadecimal = {key: b"\xfe\xff" + text.encode("utf-16-be") for key, text in texts.items() if text}
+    added = "".join(f"\n  /{key} <{text.hex()}>" for key, text in hexadecimal.items()).encode()
+    offset = int(after.split()[0]) + len(added)
+    return head + info + added + before + start + b"%d\n%%%%EOF" % offset
 
 
 def _has_glyphs(text: str) -> bool:
@@ -84,8 +100,6 @@ def _has_glyphs(text: str) -> bool:
     return all(any(low <= char <= high for low, high in _GLYPHS) for char in set(text))
 
 
-def _with_arimo(svg: bytes) -> str:
+def _with_arimo(svg: str) -> str:
     """Put Arimo first: a system's Helvetica may be any font."""
-    from archdsl.drawing.metrics import FAMILY
-
-    return svg.decode().replace(FAMILY, f"Arimo, {FAMILY}")
+    return svg.replace(FAMILY, f"Arimo, {FAMILY}")

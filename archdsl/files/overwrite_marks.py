@@ -80,8 +80,12 @@ def marked(data: bytes, format: str) -> bytes:
     if format == "pdf":
         return data.rstrip(b"\n") + b"\n% " + mark + b"\n"
     if format == "png":
-        body = b"tEXtSoftware\0" + mark
-        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-        return data[:_PNG_HEAD] + chunk + data[_PNG_HEAD:]
+        return with_chunk(data, b"tEXt", b"Software\0" + mark)
     head, end, rest = data.partition(b"?>\n")
     return head + end + b"<!-- " + mark + b" -->\n" + rest if end else data
+
+
+def with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
+    """Return a PNG with a further chunk, after the first one."""
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return png[:_PNG_HEAD] + chunk + png[_PNG_HEAD:]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from archdsl.drawing.model.drawing import Level
     from archdsl.drawing.request import Direction, Heat, Options, Request, Style, ThemeChoice
     from archdsl.drawing.save import Format, SavedDiagram
+    from archdsl.drawing.shown import Page, Picture
 
 
 class Drawable:
@@ -42,19 +43,20 @@ class Drawable:
         legend: bool = False,
         direction: Direction = "TB",
         width_mm: int | None = None,
-    ) -> str:
-        """Return the drawing as SVG text.
+    ) -> Picture:
+        """Return the drawing, which a notebook shows; `str` and `.svg` are its SVG text, `.save(path)` writes a file,
+        `.caption` and `.alt` are texts for a document.
 
         `level`: network, block or layer; `focus`: the path of the one block to draw, or several paths for a picture of
         each, side by side; `expand`: paths of collapsed blocks to expand. The others are those of
         `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an unknown name, E0002 for a width outside
         20 to 2000, E0004 for an argument of another type, E0726 for a focus too many.
         """
-        from archdsl.drawing.diagram import draw
         from archdsl.drawing.request import Options
+        from archdsl.drawing.shown import Picture
 
         options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
-        return draw(self._requests(level, focus, expand, options), "svg", style).data.decode()
+        return Picture(self._requests(level, focus, expand, options), style, self.files)
 
     def page(
         self,
@@ -68,14 +70,15 @@ class Drawable:
         title: str | None = None,
         legend: bool = False,
         direction: Direction = "TB",
-    ) -> str:
-        """Return the interactive page as HTML text, one file that works offline. The parameters are those of `diagram`
-        and set its first view. Raises as `diagram` does, E0726 for several networks."""
-        from archdsl.drawing.diagram import draw
+    ) -> Page:
+        """Return the interactive page, which a notebook shows in a frame; `str` and `.html` are its HTML text, one file
+        that works offline, and `.save(path)` writes it. The parameters are those of `diagram` and set its first view.
+        Raises as `diagram` does, E0726 for several networks."""
         from archdsl.drawing.request import Options
+        from archdsl.drawing.shown import Page
 
         options = Options(theme, color, shapes, title, legend, direction)
-        return draw(self._requests(level, focus, expand, options), "html").data.decode()
+        return Page(self._requests(level, focus, expand, options), files=self.files)
 
     def save_diagram(
         self,
@@ -139,8 +142,7 @@ class Drawable:
     ) -> dict[str, str]:
         bundle = {"text/plain": repr(self)}
         try:
-            # The theme of a notebook can differ from the system's.
-            bundle["image/svg+xml"] = self.diagram(theme="light")
+            bundle["image/svg+xml"] = self.diagram(theme="light").svg
         except Exception:  # a notebook must show the text even if drawing fails
             return bundle
         return bundle

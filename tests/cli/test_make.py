@@ -428,7 +428,7 @@ def test_a_network_as_an_object() -> None:
     assert (net.input, net.output, net.classes) == ((3, 8, 8), (3,), 3)
     assert [n.path for n in net.nodes if not n.implied][:3] == ["input", "conv.conv", "conv.bn"]
     assert "total" in net.summary()
-    assert net.diagram().lstrip().startswith("<?xml")
+    assert str(net.diagram()).startswith("<?xml")
     bundle = net._repr_mimebundle_()
     assert bundle["text/plain"] == repr(net) and "<svg" in bundle["image/svg+xml"]
     assert "class Tiny(nn.Module)" in net.to_source()

@@ -416,8 +416,9 @@ def test_a_hostile_title_is_text_in_every_format() -> None:
         options = Options(title=title, legend=True, color="macs", dpi=36)
         svg = painted(drawing, layout, options)
         assert {element.tag.partition("}")[2] for element in ET.fromstring(svg).iter()} <= ELEMENTS
-        assert picture.png(svg.encode(), options).startswith(b"\x89PNG")
-        assert picture.pdf(svg.encode(), options).startswith(b"%PDF-")
+        assert picture.png(svg, 36).startswith(b"\x89PNG") and picture.pdf(svg).startswith(b"%PDF-")
+        for format in ("png", "pdf"):
+            assert write.FORMATS[format](partial(draw, drawing, layout, options), options).data
 
 
 @pytest.mark.parametrize(("format", "package", "extra"), [("pdf", "svg2pdf_py", "[pdf]"), ("png", "resvg_py", "")])

@@ -68,7 +68,7 @@ def test_copies_with_other_labels(label: str, title: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("style", ["graph", "volumes"])
 def test_every_style_shows_them_as_text(net: archdsl.Network, style: str) -> None:
-    svg = ElementTree.fromstring(net.diagram(style=style, level="layer"))
+    svg = ElementTree.fromstring(net.diagram(style=style, level="layer").svg)
     shown = " ".join("".join(element.itertext()) for element in svg.iter())
     assert all(word in shown for word in (*WORDS, "dw <3> & 50%"))
 

@@ -63,7 +63,7 @@ def test_the_boxes_with_unknown_nodes_are_marked_and_no_others() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_svg_has_a_dashed_outline_for_each_unknown_box(level: str) -> None:
-    svg = partial().diagram(level, legend=True)  # type: ignore[arg-type]
+    svg = partial().diagram(level, legend=True).svg  # type: ignore[arg-type]
     outlines = re.findall(r'<g class="box (\w+)"[^>]*>(?:<title>.*?</title>)<(?:rect|circle) class="(\w+)"', svg)
     dashed = set(re.findall(r"\.(\w+)\{[^}]*stroke-dasharray", svg))
     assert any(look == "unknown" for look, _ in outlines)

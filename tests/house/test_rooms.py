@@ -50,6 +50,7 @@ ROOMS = {
     "archdsl.differences.structure": "cli",
     "archdsl.drawing": "drawing",
     "archdsl.drawing.save": "network",
+    "archdsl.drawing.shown": "network",
     "archdsl.elaborate": "elaborate",
     "archdsl.elaborate.limits": "hostile",
     "archdsl.explain": "diagnostics",

@@ -1,11 +1,12 @@
 """Drawings from Python: text, pages and files, and the errors of wrong arguments.
 
-Tests `cli/diagram.py`, `network/drawable.py` and `network/figure.py`.
+Tests `cli/diagram.py`, `drawing/shown.py`, `network/drawable.py` and `network/figure.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,33 @@ def test_every_option_changes_the_drawing() -> None:
         {"width_mm": 85},
     ]
     drawings = [net.diagram(**one) for one in options]
-    assert len({plain, *drawings}) == len(options) + 1
+    assert len({drawn.svg for drawn in (plain, *drawings)}) == len(options) + 1
+
+
+def test_a_notebook_shows_a_picture_and_a_page(net: Network) -> None:
+    picture, page = net.diagram(focus="conv", style="article", title="Mine"), net.page()
+    assert str(picture) == picture.svg and picture.svg.startswith("<?xml")
+    shown = picture._repr_mimebundle_()
+    assert shown["text/plain"] == picture.alt and "prefers-color-scheme" not in shown["image/svg+xml"]
+    assert "prefers-color-scheme" in picture.svg and "Mine" in shown["image/svg+xml"]
+    assert picture.caption.startswith("Mine: a convolution: conv.conv: input 3 \u00d7 8 \u00d7 8, 108 params, ")
+    assert str(page) == page.html and page.html.startswith("<!doctype html>")
+    frames: list[dict[str, str | None]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: frames.append(dict(attrs))  # type: ignore[method-assign]
+    parser.feed(page._repr_html_())
+    (frame,) = frames
+    assert frame["srcdoc"] == page.html and frame["sandbox"] == "allow-scripts allow-downloads"
+
+
+def test_what_is_shown_can_be_saved(net: Network) -> None:
+    picture, page = net.diagram(level="layer", theme="dark"), net.page(color="macs")
+    assert picture.save("a.svg").path.read_text().endswith(picture.svg.partition("\n")[2])
+    assert picture.save("a.png", dpi=72).format == "png"
+    assert page.save().path.read_text() == page.html and page.save().path == Path("tiny.html")
+    with pytest.raises(ArchError) as caught:
+        picture.save("tiny.yaml", "svg", force=True)
+    assert caught.value.diagnostics[0].code == "E0702"
 
 
 def test_what_is_simplified_is_a_note(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +142,7 @@ def test_wrong_arguments_have_a_code_and_write_nothing(case: str, net: Network) 
 def test_networks_side_by_side_are_one_figure(net: Network) -> None:
     """The library and the command draw the same; each network has its letter, and the caption what it shows."""
     figure = archdsl.figure([net, "lenet5"])
-    svg = figure.diagram(style="volumes")
+    svg = figure.diagram(style="volumes").svg
     assert svg.count('class="panel"') == 2 and "(a) tiny</text>" in svg and "(b) lenet5</text>" in svg
     assert "(b) lenet5: input 1 \u00d7 32 \u00d7 32, 61.71 k params" in svg
     done = CliRunner().invoke(main, ["diagram", "tiny.yaml", "lenet5", "--style", "volumes"])
@@ -125,9 +152,9 @@ def test_networks_side_by_side_are_one_figure(net: Network) -> None:
 
 
 def test_each_network_has_its_own_focus_or_one_has_several(net: Network) -> None:
-    own = archdsl.figure(["resnet20", "densenet_bc100_k12"]).diagram(style="article", focus=["layer2.0", ""])
+    own = archdsl.figure(["resnet20", "densenet_bc100_k12"]).diagram(style="article", focus=["layer2.0", ""]).svg
     assert "(a) resnet20: a residual block: layer2.0" in own and "(b) densenet_bc100_k12: a dense block" in own
-    several = archdsl.load("resnet20").diagram(focus=["layer1", "layer2"], style="volumes")
+    several = archdsl.load("resnet20").diagram(focus=["layer1", "layer2"], style="volumes").svg
     assert several.count('class="panel"') == 2 and "(b) resnet20: layer2" in several
     done = CliRunner().invoke(main, ["diagram", "resnet20", "lenet5", *["--focus", "fc"] * 3])
     assert done.exit_code == 2 and "E0726" in done.stderr and "3 focuses for 2 networks" in done.stderr

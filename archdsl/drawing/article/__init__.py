@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TypeAlias
 
+from archdsl.analysis.parts import Part, node_part, scope_part
 from archdsl.diagnostics import ArchError, error
 from archdsl.drawing.article.blocks import INCEPTION, MOST_BOXES, RESIDUAL, block_figure
 from archdsl.drawing.article.convolution import convolution
 from archdsl.drawing.article.dense import dense_figure
 from archdsl.drawing.article.figure import Figure
-from archdsl.drawing.article.perceptron import perceptron
+from archdsl.drawing.article.perceptron import chain, perceptron
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.focus import known_paths, require_path
+from archdsl.drawing.model.words import describe
 from archdsl.drawing.request import Request
 from archdsl.drawing.scene import Point, Scene, Text, moved, shorten
 from archdsl.drawing.scene.write import Painter
@@ -42,8 +44,16 @@ def painter(request: Request) -> Painter:
     subject = _focused(graph, focus) if focus else _first(graph)
     if subject is None:
         raise _no_figure(graph, focus)
-    chosen = subject
-    return lambda theme: _framed(graph, chosen, _figure(graph, chosen, theme), theme, request.options.title)
+    chosen, described = subject, describe(graph, _part(graph, subject))
+    return lambda theme: described(_framed(graph, chosen, _figure(graph, chosen, theme), theme, request.options.title))
+
+
+def _part(graph: Graph, subject: Subject) -> Part:
+    """What the figure of a subject shows."""
+    if isinstance(subject, Scope):
+        return scope_part(graph, subject)
+    layers = chain(graph, subject) if isinstance(subject.op, Fc) else [subject]
+    return node_part(subject)._replace(path="", copies=(range(layers[0].id, layers[-1].id + 1),))
 
 
 def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
@@ -137,7 +147,7 @@ def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title:
     head = beside + text_width(line, 8.5) - MARGIN if name else 0.0
     width = max(figure.width, head, *(text_width(note, 7.5) for note in figure.notes), 0) + 2 * MARGIN
     top = 38.0 if name else MARGIN
-    scene = Scene(f"{name}: {line}" if name else line, " ".join(figure.notes), width, top, theme.background)
+    scene = Scene(f"{name}: {line}" if name else line, "", width, top, theme.background, caption=" ".join(figure.notes))
     scene.label = (graph.name, line)
     if name:
         scene.members.append(Text(Point(MARGIN, 21), name, 13, theme.ink, "start", bold=True))

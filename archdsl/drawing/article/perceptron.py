@@ -19,7 +19,7 @@ RADIUS, PITCH, COLUMN = 7.0, 20.0, 92.0
 
 def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     """Return the figure of the chain of fully connected layers around a layer, with the input of the chain."""
-    layers = _chain(graph, node)
+    layers = chain(graph, node)
     widths = [numel(layers[0].in_shapes[0]), *(numel(layer.shape) for layer in layers)]
     figure = Figure(
         "neurons of the fully connected layers" if len(layers) > 1 else "neurons of a fully connected layer"
@@ -75,7 +75,7 @@ def _formula(graph: Graph, layer: Node, width: int) -> str:
     return f"One neuron of {layer.path}: {f'{curve}({total})' if curve else total}."
 
 
-def _chain(graph: Graph, node: Node) -> list[Node]:
+def chain(graph: Graph, node: Node) -> list[Node]:
     """The chain of fully connected layers around a node, with only activations and dropout between."""
     chain = [node]
     while (before := _layer_before(graph, chain[0])) is not None:

@@ -14,6 +14,8 @@ from archdsl.drawing.graph.legend import HATCHES, legend
 from archdsl.drawing.graph.positions import XY, Rect
 from archdsl.drawing.heat import HeatScale, scale
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
+from archdsl.drawing.model.focus import focus_on
+from archdsl.drawing.model.words import describe
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import (
     LANDSCAPE,
@@ -50,7 +52,10 @@ def painter(request: Request) -> Painter:
     """Return a function from the theme to the scene, with a note if the drawing was simplified. Raises as
     `laid_out`."""
     drawing, layout, note = laid_out(request)
-    return lambda theme: replace(draw(drawing, layout, request.options, theme), note=note)
+    described = describe(
+        request.graph, focus_on(request.graph, request.view.focus).part if request.view.focus else None
+    )
+    return lambda theme: described(replace(draw(drawing, layout, request.options, theme), note=note))
 
 
 def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) -> Scene:
@@ -61,10 +66,9 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
     top = _MARGIN + sum(line.height for line in head) + (4 if head else 0)
     below = top + (_LEGEND_HEIGHT if key else 0)
     width = max(layout.width, key_width, *(line.width for line in head), 1) + 2 * _MARGIN
-    count = f"{sum(1 for _ in drawing.boxes())} boxes, {len(drawing.arrows)} arrows"
     scene = Scene(
         options.title or drawing.title,
-        ", ".join([*drawing.facts, count]),
+        ", ".join(drawing.facts),
         width,
         below + layout.height + _MARGIN,
         theme.background,
@@ -73,6 +77,7 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
         digits=1,
         key=repr((drawing.view, options)),
         label=(drawing.title, ", ".join(drawing.facts)),
+        caption=_conventions(drawing, options),
     )
     if drawing.view.level == "layer":
         scene.paper = None  # a drawing of every op may be larger than a page
@@ -82,6 +87,17 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
     shift = Point((width - layout.width) / 2, below)
     scene.members.append(Cluster("drawing", members=list(_drawn(drawing, layout, pen)), shift=shift))
     return scene
+
+
+def _conventions(drawing: Drawing, options: Options) -> str:
+    """What the signs in the drawing mean."""
+    words = [
+        "The label of an arrow is the shape of the tensor" * (options.shapes and any(a.label for a in drawing.arrows)),
+        f"{TIMES} N marks N equal parts in a row, drawn once"
+        * any(m.count > 1 and not (isinstance(m, Box) and m.kind == "stage") for m in drawing.walk()),
+        f"Colours show the share of {'MACs' if options.color == 'macs' else options.color}" * (options.color != "kind"),
+    ]
+    return ". ".join(filter(None, words))
 
 
 def _drawn(drawing: Drawing, layout: GraphLayout, pen: _Pen) -> Iterator[Cluster]:

@@ -162,6 +162,8 @@ class Scene:
     """The name of what is drawn and a line about it, whatever the heading is: for a figure of several pictures."""
     note: str = ""
     """How the drawing was simplified; empty if it was not."""
+    caption: str = ""
+    """What stands below the picture in a document: what it shows, its counts, and how it is drawn."""
 
     def items(self) -> Iterator[Item]:
         """Return all items in painting order, with absolute positions."""

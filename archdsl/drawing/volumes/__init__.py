@@ -17,6 +17,7 @@ from archdsl.drawing.heat import HeatScale
 from archdsl.drawing.model.drawing import EVERYTHING, NOTHING, Cost, View
 from archdsl.drawing.model.focus import focus_on, known_paths, require_path
 from archdsl.drawing.model.heading import facts, heading
+from archdsl.drawing.model.words import describe
 from archdsl.drawing.request import Request
 from archdsl.drawing.scene import Scene
 from archdsl.drawing.scene.write import Painter
@@ -48,9 +49,11 @@ def painter(request: Request) -> Painter:
     if options.color != "kind":
         heat = HeatScale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
 
+    described = describe(graph, focus.part if focus else None)
+
     def painted(theme: Theme) -> Scene:
         scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, options.width_points))
-        return replace(scene, label=(heading(graph, focus), ", ".join(title_and_facts.facts)))
+        return described(replace(scene, label=(heading(graph, focus), ", ".join(title_and_facts.facts))))
 
     return painted
 

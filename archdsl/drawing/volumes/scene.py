@@ -57,7 +57,7 @@ def draw(staged: Staged, look: Appearance) -> Scene:
     scene = Scene(
         look.heading.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
     )
-    scene.description = ". ".join((", ".join(look.heading.facts), scale_words(staged.root.stages())))
+    scene.description, scene.caption = ", ".join(look.heading.facts), scale_words(staged.root.stages())
     add_head(scene, look.heading, look.theme)
     _paint(scene, rows, routes, look)
     add_foot(scene, staged, look.heat, look.theme)

@@ -1,0 +1,93 @@
+"""What a drawing shows in words, from the facts of its network: for captions, alternative texts and screen readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from archdsl.analysis.equal_scopes import signatures
+from archdsl.analysis.parts import Part, collapse_runs, head, inside, split
+from archdsl.diagnostics import escape_control
+from archdsl.drawing.model.boxes import block_words
+from archdsl.drawing.model.focus import Focus
+from archdsl.drawing.model.heading import facts
+from archdsl.drawing.scene import Scene
+from archdsl.graph import Graph
+from archdsl.ops import Input
+from archdsl.report.words import TIMES, part_figure, run_name
+from archdsl.shapes import format_shape
+
+MOST_PARTS = 40
+"""A description lists at most this many parts."""
+_LONGEST_ALT = 300
+
+
+def structure(graph: Graph, ids: range, around: str = "") -> str:
+    """Return the parts of a range of nodes, of the block `around`, in written order; equal neighbours are one part.
+
+    Each part has its path, its op or call, what it reads if that is not the part before it, and its output shape:
+    `layer1.0: bottleneck(64), gives ...; layer1.1 to layer1.2: 2 x bottleneck(64), gives ...`.
+    """
+    pending = list(reversed(split(graph, graph.root)))
+    flat: list[Part] = []
+    while pending:
+        part = pending.pop()
+        if part.ids.start >= ids.stop or part.ids.stop <= ids.start:
+            continue
+        whole = part.ids.start >= ids.start and part.ids.stop <= ids.stop and part.ids != ids
+        listed = part.kind == "node" or (whole and (part.kind == "block" or part.training))
+        if part.scope is not None and not listed:
+            pending += reversed(inside(graph, part))
+        elif not isinstance(head(graph, part).op, Input):
+            flat.append(part)
+    parts = collapse_runs(graph, flat, signatures(graph, fields=False))
+    more = f"; and {len(parts) - MOST_PARTS} more parts" if len(parts) > MOST_PARTS else ""
+    return "; ".join(_sentences(graph, parts[:MOST_PARTS], around)) + more
+
+
+def _sentences(graph: Graph, parts: Sequence[Part], around: str) -> Iterator[str]:
+    names = [escape_control(run_name(part, " to ", around)) for part in parts]
+    owner = {node: number for number, part in enumerate(parts) for node in part.ids}
+    for number, part in enumerate(parts):
+        if part.scope is None or part.kind == "node":
+            words = " ".join(filter(None, part_figure(graph, part)))
+        else:
+            name, title = block_words(graph, part, around)
+            words = title if name else ""
+        count = f"{len(part.copies)} {TIMES} " if len(part.copies) > 1 else ""
+        read = {owner.get(i, -1) for n in part.nodes(graph) for i in n.sources if i not in part.ids}
+        others = sorted(read) if read not in (set(), {number - 1}) else []
+        sources = " and ".join("the input" if other < 0 else names[other] for other in others)
+        last = graph.nodes[part.ids.stop - 1]
+        shape = f", gives {format_shape(last.shape, times=f' {TIMES} ')}" if last.known else ", unknown"
+        called = f"{count}{words}" if words or count else ""
+        yield (
+            (names[number] if called in (names[number], "") else f"{names[number]}: {called}")
+            + (f", reads {sources}" if sources else "")
+            + shape
+        )
+
+
+def describe(graph: Graph, part: Part | None = None) -> Callable[[Scene], Scene]:
+    """Return a function that gives a scene its caption and its description, which is for readers who do not see it.
+
+    Both are of `part`, or of the whole network. A style's scenes have in `caption` only how they are drawn; the title
+    and the counts come before it.
+    """
+    counts = ", ".join(facts(graph, None if part is None else Focus(part)))
+    ids, around = (range(len(graph.nodes)), "") if part is None else (part.ids, part.path)
+    parts = structure(graph, ids, around)
+
+    def described(scene: Scene) -> Scene:
+        caption = ". ".join(filter(None, (f"{scene.title}: {counts}", scene.caption.rstrip(".")))) + "."
+        return replace(scene, caption=caption, description=f"{counts}. {parts}.")
+
+    return described
+
+
+def alt(title: str, description: str) -> str:
+    """Return the alternative text of a picture: its title and its description, cut after a part."""
+    text = f"{title}: {description}" if title else description
+    if len(text) <= _LONGEST_ALT:
+        return text
+    return text[:_LONGEST_ALT].rpartition(";")[0] + "; \u2026"
