@@ -10,6 +10,7 @@ import click
 from archdsl.cli.console import Console
 from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option
 from archdsl.drawing.diagram import STYLES
+from archdsl.drawing.paper import PAPERS
 
 _TERMINAL = ("auto", "always", "never")
 
@@ -83,8 +84,20 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     "width_mm",
     type=Range(20, 2000),
     metavar="MM",
-    help="Width on paper: 85 for a column, 170 for a page. Volumes wrap at this width.",
+    help="Width on paper: 85 for a column, 170 for a page.",
 )
+@click.option(
+    "--height", "height_mm", type=Range(20, 2000), metavar="MM", help="Largest height on paper. Default: a page, 240."
+)
+@click.option("--paper", metavar="NAME", help=f"Set size, font and theme for {', '.join(PAPERS)}.")
+@click.option(
+    "--min-font",
+    type=float,
+    metavar="POINTS",
+    help="Smallest text on paper. Default with a size: 6. Breaks lines, uses columns, leaves words out, or fails.",
+)
+@click.option("--font", metavar="FONT", help="sans (Helvetica) or serif (Times). Default: sans.")
+@click.option("--font-size", type=float, metavar="POINTS", help="Largest size of the main labels on paper.")
 @click.option("--partial", is_flag=True, help="If the spec has errors, draw what is known. Exits with 1 anyway.")
 @arg_option
 @input_option
@@ -131,5 +144,7 @@ def command(
     saved = drawn.save_diagram(output, format, **options)  # type: ignore[arg-type]
     console.print_diagnostics(saved.notes)
     path = console.style().paint("name", escape_control(str(saved.path)))
-    console.write_output(f"wrote {path}  {in_bytes(saved.size)}\n")
+    letters = "" if saved.smallest_pt is None else f"  smallest label {saved.smallest_pt:.1f} pt"
+    letters += "" if saved.width_mm is None else f" at {saved.width_mm:.0f} mm"
+    console.write_output(f"wrote {path}  {in_bytes(saved.size)}{letters}\n")
     return status

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from archdsl.differences.compare import Change, GraphDifference, Mark
 from archdsl.differences.report import SIGNS, change_name, change_words
 from archdsl.drawing.graph.labels import BODY, SMALL
-from archdsl.drawing.graph.layout import GraphLayout, laid_out
-from archdsl.drawing.graph.positions import Rect
+from archdsl.drawing.graph.layout import laid_out
+from archdsl.drawing.graph.positions import GraphLayout, Rect
 from archdsl.drawing.graph.scene import draw, outline
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Box, Drawing, View

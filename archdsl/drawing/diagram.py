@@ -6,25 +6,26 @@ Each entry of a table names a function as `module:function`, so that only the mo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice, check_names, check_type
 from archdsl.drawing.model.drawing import LEVELS, View
-from archdsl.drawing.panels import MOST, side_by_side
+from archdsl.drawing.panels import MOST
 from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
+from archdsl.drawing.scene.readable import figures, readable
 from archdsl.drawing.scene.write import FORMATS as SCENE_FORMATS
 from archdsl.drawing.scene.write import Painter
 from archdsl.graph import Graph
 
 STYLES: Mapping[str, str] = {
-    "graph": "archdsl.drawing.graph.scene:painter",
-    "volumes": "archdsl.drawing.volumes:painter",
-    "article": "archdsl.drawing.article:painter",
+    "graph": "archdsl.drawing.graph.printing:attempts",
+    "volumes": "archdsl.drawing.volumes:attempts",
+    "article": "archdsl.drawing.article:attempts",
 }
-"""Style -> the function that draws a network: `Request -> Painter`."""
+"""Style -> the function that draws a network in several ways, the best first: `Request -> Iterator[Painter]`."""
 
 OF_GRAPH: Mapping[str, str] = {
     "dot": "archdsl.drawing.graph.dot:write",
@@ -60,8 +61,8 @@ def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph")
     `Diagram.note` says so. An incomplete network is drawn with marks at its unknown nodes; raises E0720 in a style or
     format that has no marks. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the
     simplest drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large,
-    E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, and the errors of
-    `check`.
+    E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, E0721 if no
+    drawing is readable at the requested size, and the errors of `check`.
     """
     for request in requests:
         check(style, format, request.view)
@@ -79,12 +80,8 @@ def painter(requests: Sequence[Request], style: str = "graph") -> Painter:
         check(style, "svg", request.view)
         _check_marks(request.graph, style, "svg")
     check_several(requests, "svg")
-    paint = load(STYLES[style])
-    if len(requests) == 1:
-        drawn: Painter = paint(requests[0])
-        return drawn
-    unnamed = (replace(request, options=replace(request.options, title="")) for request in requests)
-    return side_by_side([paint(request) for request in unnamed], requests[0].options)
+    attempts = load(STYLES[style])
+    return readable(attempts if len(requests) == 1 else partial(figures, attempts, requests), requests[0])
 
 
 def check_several(requests: Sequence[Request], format: str) -> None:

@@ -46,6 +46,18 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return sum(table[ord(c) - 32] if " " <= c <= "~" else _other(c) for c in text) * size / 1000
 
 
+def wrapped(text: str, width: float, size: float, bold: bool = False, mark: str = " ") -> list[str]:
+    """Break a text at each `mark` into lines of at most `width` points; a wider word is a line, an empty text none."""
+    lines: list[str] = []
+    for word in text.split(mark) if text else ():
+        longer = f"{lines[-1]}{mark}{word}" if lines else word
+        if lines and text_width(longer, size, bold) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 def _other(char: str) -> int:
     if combining(char):
         return 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from string import ascii_lowercase
 
-from archdsl.drawing.metrics import text_width
+from archdsl.drawing.metrics import text_width, wrapped
 from archdsl.drawing.request import Options
 from archdsl.drawing.scene import PORTRAIT, Cluster, Element, Point, Scene, Text, shorten
 from archdsl.drawing.scene.write import Painter
@@ -78,15 +78,3 @@ def _rows(widths: Sequence[float], room: float) -> Iterator[list[int]]:
             row = []
         row.append(number)
     yield row
-
-
-def wrapped(text: str, width: float, size: float) -> list[str]:
-    """Break a text into lines of at most `width` points, at spaces; an empty text has none."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines

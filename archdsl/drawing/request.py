@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from archdsl.diagnostics.arguments import check_choice, check_range, check_type
 from archdsl.drawing.model.drawing import View
+from archdsl.drawing.paper import MIN_FONT, PAGE_MM, PAPERS, Font, PaperName
+from archdsl.drawing.scene import PORTRAIT, Sheet
 from archdsl.graph import Graph
 
 ThemeChoice: TypeAlias = Literal["auto", "light", "dark", "print"]
@@ -18,13 +20,22 @@ Style: TypeAlias = Literal["graph", "volumes", "article"]
 TIME_LIMIT_S = 10.0
 DPI = 144
 """Pixels per inch of a PNG: twice the 72 points per inch of an SVG, sharp on high-resolution screens."""
+_MM = 72 / 25.4
+"""Points in a millimetre."""
+
+
+class Target(NamedTuple):
+    """The space on paper in points, and the smallest font size there."""
+
+    sheet: Sheet
+    least: float
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of a drawing. The theme `auto` is light, or dark if the reader prefers dark (SVG and HTML only).
 
-    Raises E0001 for an unknown theme, color or direction, E0002 for `dpi` or `width_mm` out of range, E0004 for an
+    Raises E0001 for an unknown theme, color, direction, paper or font, E0002 for a size out of range, E0004 for an
     argument of another type; all of status 2.
     """
 
@@ -37,10 +48,19 @@ class Options:
     """The title, by default the network's name. An empty title also removes the totals."""
     legend: bool = False
     direction: Direction = "TB"
+    width_mm: int | None = None
+    """Width on paper (a column is about 85, a page 170). None: that of `paper`, or the drawing's own size."""
+    height_mm: int | None = None
+    """The largest height on paper, by default that of `paper` or of a page, 240."""
+    paper: PaperName | None = None
+    """Sets the width, the height, the smallest font size, the font and the theme `print`, unless they are set."""
+    min_font: float | None = None
+    """The smallest font size on paper in points, by default 6 if there is a size on paper."""
+    font: Font | None = None
+    font_size: float | None = None
+    """The largest size of the main labels on paper in points, by default that of the style."""
     dpi: int = DPI
     """Resolution of a PNG in pixels per inch."""
-    width_mm: int | None = None
-    """Width on paper (a column is about 85, a page 170). None: the drawing's own size, at most a page."""
 
     def __post_init__(self) -> None:
         check_choice("theme", self.theme, get_args(ThemeChoice))
@@ -50,12 +70,41 @@ class Options:
             check_type(name, value, "True or False", bool)
         check_type("title", self.title, "a string, or None", str, type(None))
         check_range("dpi", self.dpi, 10, 1200)
-        if self.width_mm is not None:
-            check_range("width_mm", self.width_mm, 20, 2000)
+        if self.paper is not None:
+            check_choice("paper", self.paper, PAPERS)
+            self._set(**PAPERS[self.paper]._asdict(), theme="print" if self.theme == "auto" else self.theme)
+        if self.width_mm or self.height_mm:
+            self._set(height_mm=PAGE_MM, min_font=MIN_FONT)
+        for name, size in (("width_mm", self.width_mm), ("height_mm", self.height_mm)):
+            if size is not None:
+                check_range(name, size, 20, 2000)
+        for name, points in (("min_font", self.min_font), ("font_size", self.font_size)):
+            if points is not None:
+                check_range(name, points, 1, 72, whole=False)
+        check_choice("font", self.font or "sans", get_args(Font))
+
+    def _set(self, theme: str = "", **values: object) -> None:
+        """Set options that are not set."""
+        unset = {name: value for name, value in values.items() if getattr(self, name) is None}
+        for name, value in {**unset, "theme": theme or self.theme}.items():
+            object.__setattr__(self, name, value)
 
     @property
     def width_points(self) -> float | None:
-        return None if self.width_mm is None else self.width_mm * 72 / 25.4
+        """The width on paper; None: the drawing's own."""
+        return None if self.width_mm is None else self.width_mm * _MM
+
+    @property
+    def family(self) -> Font:
+        return self.font or "sans"
+
+    @property
+    def target(self) -> Target | None:
+        """The space on paper; None if neither a size nor a font size on paper is requested."""
+        if self.min_font is None:
+            return None
+        height = PAGE_MM if self.height_mm is None else self.height_mm
+        return Target(Sheet(self.width_points or PORTRAIT.width, height * _MM), self.min_font)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +123,6 @@ class Diagram(NamedTuple):
 
     data: bytes
     note: str = ""
+    smallest_pt: float | None = None
+    """Font size of the smallest text on paper, at `width_mm`; None for formats without a size."""
+    width_mm: float | None = None

@@ -33,6 +33,9 @@ class SavedDiagram(WrittenFile):
 
     format: str
     notes: tuple[Diagnostic, ...]
+    smallest_pt: float | None = None
+    """Font size of the smallest text on paper, at a width of `width_mm`; None for dot, mmd and html."""
+    width_mm: float | None = None
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
@@ -69,4 +72,4 @@ def save(
         file.write(marked(drawn.data, format))
     assert file.written is not None
     notes = (Diagnostic("N0719", drawn.note, severity="note"),) if drawn.note else ()
-    return SavedDiagram(file.written.path, file.written.size, format, notes)
+    return SavedDiagram(file.written.path, file.written.size, format, notes, drawn.smallest_pt, drawn.width_mm)

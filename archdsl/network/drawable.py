@@ -12,6 +12,7 @@ from archdsl.graph import Graph
 if TYPE_CHECKING:
     from archdsl.compilation.onnx_options import AnyPath
     from archdsl.drawing.model.drawing import Level
+    from archdsl.drawing.paper import Font, PaperName
     from archdsl.drawing.request import Direction, Heat, Options, Request, Style, ThemeChoice
     from archdsl.drawing.save import Format, SavedDiagram
     from archdsl.drawing.shown import Page, Picture
@@ -43,19 +44,25 @@ class Drawable:
         legend: bool = False,
         direction: Direction = "TB",
         width_mm: int | None = None,
+        height_mm: int | None = None,
+        paper: PaperName | None = None,
+        min_font: float | None = None,
+        font: Font | None = None,
+        font_size: float | None = None,
     ) -> Picture:
         """Return the drawing, which a notebook shows; `str` and `.svg` are its SVG text, `.save(path)` writes a file,
         `.caption` and `.alt` are texts for a document.
 
         `level`: network, block or layer; `focus`: the path of the one block to draw, or several paths for a picture of
         each, side by side; `expand`: paths of collapsed blocks to expand. The others are those of
-        `archdsl.drawing.request.Options`. Raises E0711 to E0717; E0001 for an unknown name, E0002 for a width outside
-        20 to 2000, E0004 for an argument of another type, E0726 for a focus too many.
+        `archdsl.drawing.request.Options`. Raises E0711 to E0717 and E0721; E0001 for an unknown name, E0002 for a size
+        out of range, E0004 for an argument of another type, E0726 for a focus too many.
         """
         from archdsl.drawing.request import Options
         from archdsl.drawing.shown import Picture
 
-        options = Options(theme, color, shapes, title, legend, direction, width_mm=width_mm)
+        size = width_mm, height_mm, paper, min_font, font, font_size
+        options = Options(theme, color, shapes, title, legend, direction, *size)
         return Picture(self._requests(level, focus, expand, options), style, self.files)
 
     def page(
@@ -97,6 +104,11 @@ class Drawable:
         direction: Direction = "TB",
         dpi: int = 144,
         width_mm: int | None = None,
+        height_mm: int | None = None,
+        paper: PaperName | None = None,
+        min_font: float | None = None,
+        font: Font | None = None,
+        font_size: float | None = None,
         force: bool = False,
     ) -> SavedDiagram:
         """Write the drawing as svg, png, pdf, dot, mmd, tex or html.
@@ -109,7 +121,8 @@ class Drawable:
         from archdsl.drawing.request import Options
         from archdsl.drawing.save import save
 
-        options = Options(theme, color, shapes, title, legend, direction, dpi, width_mm)
+        size = width_mm, height_mm, paper, min_font, font, font_size
+        options = Options(theme, color, shapes, title, legend, direction, *size, dpi)
         requests = self._requests(level, focus, expand, options)
         return save(requests, path, format, style, inputs=self.files, force=force)
 

@@ -29,8 +29,9 @@ from archdsl.drawing.diagram import diagram
 from archdsl.drawing.graph import engine
 from archdsl.drawing.graph.dot import quote, to_dot
 from archdsl.drawing.graph.engine import TooSlow
-from archdsl.drawing.graph.layout import GraphLayout, place
+from archdsl.drawing.graph.layout import place
 from archdsl.drawing.graph.mermaid import mermaid
+from archdsl.drawing.graph.positions import GraphLayout
 from archdsl.drawing.graph.scene import draw
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import LEVELS, Arrow, Box, Drawing, Frame, View

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from archdsl.drawing.panels import MARGIN, READ, side_by_side, wrapped
+from archdsl.drawing.metrics import wrapped
+from archdsl.drawing.panels import MARGIN, READ, side_by_side
 from archdsl.drawing.request import Options
 from archdsl.drawing.scene import PORTRAIT, Cluster, Scene, Text
 from archdsl.drawing.scene.write import Painter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TypeAlias
 
@@ -29,6 +30,11 @@ DRAWS = (
     f" of at most {MOST_BOXES} boxes"
 )
 Subject: TypeAlias = Scope | Node
+
+
+def attempts(request: Request) -> Iterator[Painter]:
+    """Yield the figure, `painter`."""
+    yield painter(request)
 
 
 def painter(request: Request) -> Painter:

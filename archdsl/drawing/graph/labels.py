@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.drawing.heat import HeatScale
-from archdsl.drawing.metrics import text_width
+from archdsl.drawing.metrics import text_width, wrapped
 from archdsl.drawing.model.drawing import Box, Drawing, Frame
 from archdsl.report.words import TIMES
 
 Tone: TypeAlias = Literal["ink", "quiet"]
 
-BODY, SMALL, TINY, HEAD = 11.0, 9.0, 8.5, 15.0
+BODY, SMALL, TINY, HEAD, _FACTS = 11.0, 9.0, 8.5, 15.0, 9.5
 _PAD_X, _PAD_Y, _LEADING = 8.0, 4.0, 1.24
 _SIGN = 17.0
 GAP = "\u00a0\u00a0"
@@ -82,9 +83,25 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
     else:
         lines += [_line(title, count, TextRun(short(box.tail), BODY, False, "quiet") if box.tail else None)]
     lines += [_line(TextRun(short(text), SMALL, False, "quiet")) for text in box.lines]
+    if box.wrap:
+        lines = [row for line in lines for row in _broken(line, box.wrap)]
     if scale is not None and scale.value(box.cost):
         lines.append(_line(TextRun(scale.label(box.cost) + (" in all" if box.count > 1 else ""), SMALL)))
     return _sized([line for line in lines if line.runs], (_PAD_X, _PAD_Y))
+
+
+def _broken(line: TextLine, width: float) -> Iterator[TextLine]:
+    """A line as lines of at most a width, all of one size: a run starts on the line before it if there is space."""
+    row: tuple[TextRun, ...] = ()
+    for run in line.runs:
+        for text in wrapped(run.text, width, SMALL, run.bold):
+            word = run._replace(text=text, size=SMALL)
+            if row and TextLine((*row, word)).width > width:
+                yield TextLine(row)
+                row = ()
+            row = (*row, word)
+    if row:
+        yield TextLine(row)
 
 
 def _line(*runs: TextRun | None) -> TextLine:
@@ -120,11 +137,11 @@ def arrow_content(label: str) -> Content:
     return _sized([TextLine((TextRun(label, TINY, False, "quiet"),))], (1.5, 0.5))
 
 
-def head_content(drawing: Drawing, title: str | None) -> tuple[TextLine, ...]:
-    """Return the lines above a drawing; none if `title` is empty."""
+def head_content(drawing: Drawing, title: str | None, width: float = inf) -> tuple[TextLine, ...]:
+    """Return the lines above a drawing, broken at a width; none if `title` is empty."""
     if title == "":
         return ()
-    lines = [TextLine((TextRun(short(drawing.title if title is None else title, 110), HEAD, True),))]
-    if drawing.facts:
-        lines.append(TextLine((TextRun(" · ".join(drawing.facts), SMALL + 0.5, False, "quiet"),)))
+    title, facts = short(drawing.title if title is None else title, 110), " · ".join(drawing.facts)
+    lines = [TextLine((TextRun(text, HEAD, True),)) for text in wrapped(title, width, HEAD, True)]
+    lines += [TextLine((TextRun(text, _FACTS, False, "quiet"),)) for text in wrapped(facts, width, _FACTS, mark=" · ")]
     return tuple(lines)

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from archdsl.drawing.graph.dot import to_dot
 from archdsl.drawing.graph.engine import TooSlow, run
 from archdsl.drawing.graph.labels import arrow_content, frame_content
-from archdsl.drawing.graph.positions import XY, Rect, along, find_positions, title_positions
+from archdsl.drawing.graph.positions import (
+    XY,
+    GraphLayout,
+    Rect,
+    Spline,
+    along,
+    find_positions,
+    title_positions,
+)
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import EVERYTHING, Drawing, Level, View
 from archdsl.drawing.request import Request
 
 MAX_BOXES = 1500
 """A drawing with more boxes is not readable and is not attempted."""
-
-
-class Spline(NamedTuple):
-    """The route of an arrow: the points of a cubic spline, its tip, and the middle of its label."""
-
-    points: tuple[XY, ...]
-    tip: XY
-    label: XY | None
-
-
-class GraphLayout(NamedTuple):
-    """`boxes` by number; `frames`, each with the middle of its title, and `splines` in the order of the drawing."""
-
-    width: float
-    height: float
-    boxes: dict[int, Rect]
-    frames: tuple[tuple[Rect, XY], ...]
-    splines: tuple[Spline, ...]
 
 
 def laid_out(
@@ -93,7 +83,7 @@ def _laid_out(drawing: Drawing, request: Request, roomy: frozenset[int]) -> tupl
     """The layout with room for a label beside each box in `roomy`, and the boxes that lack the room for theirs."""
     text = to_dot(drawing, request.options, roomy=roomy)
     layout = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
-    return _with_words(drawing, layout, request.options.shapes)
+    return with_words(drawing, layout, request.options.shapes)
 
 
 def read(drawing: Drawing, answer: Mapping[str, Any]) -> GraphLayout:
@@ -130,10 +120,12 @@ def _spline(text: str, point: Callable[[str], XY]) -> Spline:
     return Spline(points, tips[0] if tips else points[-1], None)
 
 
-def _with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> tuple[GraphLayout, frozenset[int]]:
-    """The layout with positions of the frame titles and arrow labels, widened if one of them sticks out."""
+def with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> tuple[GraphLayout, frozenset[int]]:
+    """Return the layout with positions of the frame titles and arrow labels, widened if one of them sticks out, and the
+    boxes that lack the room for their label."""
     words = find_positions(
         [along(spline.points, spline.tip) for spline in layout.splines],
+        {n: along(s.points[: s.foot], s.points[s.foot - 1]) for n, s in enumerate(layout.splines) if s.foot},
         [arrow.source for arrow in drawing.arrows],
         layout.boxes,
         [rect for rect, _ in layout.frames],
@@ -176,8 +168,10 @@ def _moved(layout: GraphLayout, by: float) -> GraphLayout:
     boxes = {n: rect._replace(x=rect.x + by) for n, rect in layout.boxes.items()}
     frames = tuple((rect._replace(x=rect.x + by), moved([title])[0]) for rect, title in layout.frames)
     splines = tuple(
-        Spline(
-            moved(spline.points), moved([spline.tip])[0], moved([spline.label])[0] if spline.label is not None else None
+        spline._replace(
+            points=moved(spline.points),
+            tip=moved([spline.tip])[0],
+            label=None if spline.label is None else moved([spline.label])[0],
         )
         for spline in layout.splines
     )

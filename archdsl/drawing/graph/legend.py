@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from archdsl.drawing.graph.labels import SMALL
 from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import Cost, Drawing
-from archdsl.drawing.scene import Cluster, Element, Hatch, Point, Polygon, Text, rectangle
+from archdsl.drawing.scene import Cluster, Element, Hatch, Point, Polygon, Text, moved, rectangle
 from archdsl.drawing.theme import LOOK_WORDS, Look, Theme
 
 _GAP = 14.0
 _STEPS, _STEP = 24, 5.0
+_LINE = 20.0
 
 
 def _hatch(*lines: tuple[float, float, float, float]) -> Hatch:
@@ -29,17 +31,25 @@ HATCHES: Mapping[Look, Hatch] = {
 """The hatches of the theme `print`, by category; other categories have none."""
 
 
-def legend(drawing: Drawing, theme: Theme, heat: HeatScale | None) -> tuple[float, list[Element]]:
-    """Return the width of the legend and its elements, from (0, 0)."""
+def legend(
+    drawing: Drawing, theme: Theme, heat: HeatScale | None, room: float = inf
+) -> tuple[float, float, list[Element]]:
+    """Return the width and height of the legend and its elements, from (0, 0), in lines of at most `room` points."""
     if heat is not None:
-        return _heat(heat, theme)
+        width, members = _heat(heat, theme)
+        return width, _LINE, members
     used = {box.look for box in drawing.boxes()}
-    x, members = 0.0, list[Element]()
+    x, y, widest, members = 0.0, 0.0, 0.0, list[Element]()
     for look, word in LOOK_WORDS.items():
         if look in used:
-            members.append(Cluster(look, members=[_swatch(x, look, theme), _text(x + 16, word, theme)]))
-            x += 16 + text_width(word, SMALL) + _GAP
-    return x - _GAP, members
+            step = 16 + text_width(word, SMALL)
+            if x and x + step > room:
+                x, y = 0.0, y + _LINE - 5
+            swatch, text = moved(_swatch(x, look, theme), 0, y), moved(_text(x + 16, word, theme), 0, y)
+            members.append(Cluster(look, members=[swatch, text]))
+            x += step + _GAP
+            widest = max(widest, x - _GAP)
+    return widest, y + _LINE, members
 
 
 def _swatch(x: float, look: Look, theme: Theme) -> Polygon:

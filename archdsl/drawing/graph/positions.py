@@ -47,6 +47,26 @@ class Rect(NamedTuple):
         return across and self.y < other.y + other.height and other.y < self.y + self.height
 
 
+class Spline(NamedTuple):
+    """The route of an arrow: the points of a cubic spline, its tip, and the middle of its label."""
+
+    points: tuple[XY, ...]
+    tip: XY
+    label: XY | None
+    foot: int = 0
+    """The number of points at its beginning beside which its label is; 0: all."""
+
+
+class GraphLayout(NamedTuple):
+    """`boxes` by number; `frames`, each with the middle of its title, and `splines` in the order of the drawing."""
+
+    width: float
+    height: float
+    boxes: dict[int, Rect]
+    frames: tuple[tuple[Rect, XY], ...]
+    splines: tuple[Spline, ...]
+
+
 def along(points: Sequence[XY], tip: XY) -> list[XY]:
     """Convert a cubic spline to points about `_STEP` apart, up to the tip."""
     out = [points[0]]
@@ -119,6 +139,7 @@ class Words(NamedTuple):
 
 def find_positions(
     lines: Sequence[Sequence[XY]],
+    feet: Mapping[int, Sequence[XY]],
     sources: Sequence[int],
     boxes: Mapping[int, Rect],
     frames: Sequence[Rect],
@@ -127,8 +148,9 @@ def find_positions(
 ) -> Words:
     """Return the best positions of titles, each with its candidates, and of labels, each with its width and height.
 
-    `lines` are the points of all arrows and `sources` the boxes from which they come. A label is placed beside its
-    arrow, beside another arrow of its box, or beside the box. A label that would cover a text has no position.
+    `lines` are the points of all arrows, `feet` those of a part beside which the label is, and `sources` the boxes from
+    which they come. A label is placed beside its arrow, beside another arrow of its box, or beside the box. A label
+    that would cover a text has no position.
     """
     grid = _Grid()
     for rect in boxes.values():
@@ -136,7 +158,7 @@ def find_positions(
     leaving: dict[int, list[Sequence[XY]]] = {}
     for number, (line, source) in enumerate(zip(lines, sources, strict=True)):
         grid.add_line(number, source, line)
-        leaving.setdefault(source, []).append(line)
+        leaving.setdefault(source, []).append(feet.get(number, line))
     for number, frame in enumerate(frames):
         grid.add_line(-1 - number, _FRAMES, _border(frame))
     named = []
@@ -147,7 +169,7 @@ def find_positions(
     crowded = set()
     for number, size in labels.items():
         source = sources[number]
-        near = (_beside_line(line, *size) for line in (lines[number], *leaving[source]))
+        near = (_beside_line(line, *size) for line in (feet.get(number, lines[number]), *leaving[source]))
         position, cost = _best(grid, source, chain(*near, _beside_box(boxes[source], *size)))
         if cost >= _BY_OTHER:
             crowded.add(source)

@@ -6,17 +6,14 @@ Every box, frame and arrow is a cluster; its facts identify it for programs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from math import inf
 
-from archdsl.drawing.graph.labels import Content, TextLine, arrow_content, content, frame_content, head_content
-from archdsl.drawing.graph.layout import GraphLayout, Spline, laid_out
+from archdsl.drawing.graph.labels import BODY, Content, TextLine, arrow_content, content, frame_content, head_content
 from archdsl.drawing.graph.legend import HATCHES, legend
-from archdsl.drawing.graph.positions import XY, Rect
+from archdsl.drawing.graph.positions import XY, GraphLayout, Rect, Spline
 from archdsl.drawing.heat import HeatScale, scale
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
-from archdsl.drawing.model.focus import focus_on
-from archdsl.drawing.model.words import describe
-from archdsl.drawing.request import Options, Request
+from archdsl.drawing.request import Options
 from archdsl.drawing.scene import (
     LANDSCAPE,
     PORTRAIT,
@@ -32,7 +29,6 @@ from archdsl.drawing.scene import (
     Text,
     rectangle,
 )
-from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 from archdsl.report.table import in_short
 from archdsl.report.words import TIMES
@@ -43,28 +39,18 @@ _TIP = 5.0
 _CARD = 2.6
 """Visible part of the card behind a box that represents several parts."""
 _RADIUS = 5.0
-_LEGEND_HEIGHT = 20.0
 _DASHES: Dashes = (4.0, 2.5)
 _MAX_WORDS = 300
-
-
-def painter(request: Request) -> Painter:
-    """Return a function from the theme to the scene, with a note if the drawing was simplified. Raises as
-    `laid_out`."""
-    drawing, layout, note = laid_out(request)
-    described = describe(
-        request.graph, focus_on(request.graph, request.view.focus).part if request.view.focus else None
-    )
-    return lambda theme: described(replace(draw(drawing, layout, request.options, theme), note=note))
 
 
 def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) -> Scene:
     """Return the scene of a drawing: its heading, its legend, and a cluster `drawing` with all other elements."""
     pen = _Pen(theme, options, scale(drawing, options.color))
-    head = head_content(drawing, options.title)
-    key_width, key = legend(drawing, theme, pen.heat) if options.legend else (0.0, [])
+    room = max(layout.width, options.width_points - 2 * _MARGIN) if options.width_points else inf
+    head = head_content(drawing, options.title, room)
+    key_width, key_height, key = legend(drawing, theme, pen.heat, room) if options.legend else (0.0, 0.0, [])
     top = _MARGIN + sum(line.height for line in head) + (4 if head else 0)
-    below = top + (_LEGEND_HEIGHT if key else 0)
+    below = top + key_height
     width = max(layout.width, key_width, *(line.width for line in head), 1) + 2 * _MARGIN
     scene = Scene(
         options.title or drawing.title,
@@ -78,6 +64,7 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
         key=repr((drawing.view, options)),
         label=(drawing.title, ", ".join(drawing.facts)),
         caption=_conventions(drawing, options),
+        body=BODY,
     )
     if drawing.view.level == "layer":
         scene.paper = None  # a drawing of every op may be larger than a page

@@ -81,6 +81,8 @@ class Box:
     sign: str = ""
     """`+` or `x`: drawn as a small circle."""
     training: bool = False
+    wrap: float = 0.0
+    """The width in points at which its lines are broken; 0: they are not."""
 
     @property
     def count(self) -> int:

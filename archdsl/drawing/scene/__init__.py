@@ -164,16 +164,12 @@ class Scene:
     """How the drawing was simplified; empty if it was not."""
     caption: str = ""
     """What stands below the picture in a document: what it shows, its counts, and how it is drawn."""
+    body: float = 0.0
+    """Font size of the main labels; on paper, they are no larger. 0: the picture fills its width."""
 
     def items(self) -> Iterator[Item]:
         """Return all items in painting order, with absolute positions."""
         return _items(self.members, ORIGIN)
-
-    def factor(self, width: float | None) -> float:
-        """Return the factor that scales the picture to `width` points, or by default down to its paper."""
-        if width is not None:
-            return width / self.width
-        return 1 if self.paper is None else min(1, self.paper.width / self.width, self.paper.height / self.height)
 
 
 def _items(members: Sequence[Element], origin: Point) -> Iterator[Item]:

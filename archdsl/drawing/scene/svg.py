@@ -13,6 +13,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from archdsl.drawing.metrics import FAMILY
+from archdsl.drawing.paper import Font
 from archdsl.drawing.scene import (
     ORIGIN,
     Circle,
@@ -36,17 +37,22 @@ _HALO = 2.6
 _MAX_WORDS = 300
 
 
-def to_svg(scene: Scene, dark: Scene | None = None, width: float | None = None) -> str:
-    """Return the scene as an SVG document, `width` points wide, or by default scaled down to its paper."""
+def to_svg(
+    scene: Scene, dark: Scene | None = None, width: float | None = None, font: Font = "sans", unit: str = ""
+) -> str:
+    """Return the scene as an SVG document, `width` points wide, by default of its own size.
+
+    `unit`: `pt` for a drawing on paper; without a unit, viewers show a point as a pixel.
+    """
     sheet = _StyleSheet(scene)
     body = list(_members(scene.members, dark.members if dark else None, sheet))
-    factor = scene.factor(width)
+    factor = 1.0 if width is None else width / scene.width
     root = _element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",
         class_=f"archdsl {sheet.id}",
-        width=factor * scene.width,
-        height=factor * scene.height,
+        width=number(factor * scene.width) + unit,
+        height=number(factor * scene.height) + unit,
         viewBox=f"0 0 {scene.width:.1f} {scene.height:.1f}",
         role="img",
         aria_labelledby=f"{sheet.id}-title {sheet.id}-desc",

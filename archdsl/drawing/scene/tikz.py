@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archdsl.drawing.metrics import text_width
+from archdsl.drawing.paper import Font
 from archdsl.drawing.scene import Circle, Dashes, Fill, Hatch, Item, Path, Point, Polygon, Scene, Text, scaled
 from archdsl.drawing.scene.svg import number
 from archdsl.report.text import visible
@@ -58,9 +59,10 @@ _HEAD = r"""% Needs only TikZ. For use in another document, copy the colours and
 \pagestyle{{empty}}\setlength{{\parindent}}{{0pt}}\setlength{{\topskip}}{{0pt}}
 """
 _BEGIN = r"""\begin{{document}}
+\let\lettering\{family}
 \begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap={cap},baseline=(current bounding box.north),
   head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},
-  every node/.style={{inner sep=0,outer sep=0,font=\sffamily}}]
+  every node/.style={{inner sep=0,outer sep=0,font=\lettering}}]
 \def\atmost#1#2{{\setbox0\hbox{{#2}}\ifdim\wd0>#1\relax\resizebox{{#1}}{{\height}}{{\box0}}\else\box0\fi}}
 \useasboundingbox (0,0) rectangle ({width},{height});
 """
@@ -70,7 +72,7 @@ _END = r"""\end{tikzpicture}
 """
 
 
-def to_tikz(scene: Scene) -> str:
+def to_tikz(scene: Scene, font: Font = "sans") -> str:
     """Return the scene as a LaTeX document with one page of its size, scaled down if it exceeds TeX's limits."""
     longest = max(scene.width, scene.height)
     if longest > _LARGEST:
@@ -80,7 +82,7 @@ def to_tikz(scene: Scene) -> str:
     lines = [f"% {_comment(scene.title)}\n" + _HEAD.format(**size)]
     lines += [f"\\definecolor{{{name}}}{{HTML}}{{{color[1:].upper()}}}\n" for color, name in palette.colors.items()]
     lines += [_pattern(hatch, name) + "\n" for hatch, name in palette.hatches.items()]
-    lines.append(_BEGIN.format(cap=scene.cap, **size))
+    lines.append(_BEGIN.format(cap=scene.cap, family="rmfamily" if font == "serif" else "sffamily", **size))
     if scene.background.upper() != "#FFFFFF":
         lines.append(
             f"\\fill[{palette.colors[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n"
@@ -179,7 +181,7 @@ def _path(item: Path, palette: _Palette) -> str:
 def _text(item: Text, palette: _Palette) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
     bold = "\\bfseries" if item.bold else ""
-    font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\sffamily{bold}"
+    font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\lettering{bold}"
     room = number(text_width(item.text, item.size, bold=item.bold))
     options = f"anchor={anchor},text={palette.colors[item.color]},font={{{font}}}"
     if item.halo:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from archdsl.drawing import picture
 from archdsl.drawing.request import Diagram, Options
 from archdsl.drawing.scene import Scene, scaled
+from archdsl.drawing.scene.printing import Print, centred, printed
 from archdsl.drawing.scene.svg import to_svg
 from archdsl.drawing.scene.tikz import to_tikz
 from archdsl.drawing.theme import DARK, LIGHT, THEMES, Theme
@@ -22,40 +23,43 @@ Painter: TypeAlias = Callable[[Theme], Scene]
 
 def svg(paint: Painter, options: Options) -> Diagram:
     """Write the scene as SVG."""
-    light = _scene(paint, options)
-    dark = paint(DARK) if options.theme == "auto" else None
-    return Diagram(to_svg(light, dark, options.width_points).encode(), light.note)
+    light, size = _printed(paint, options)
+    dark = centred(paint(DARK), size) if options.theme == "auto" else None
+    unit = "pt" if options.target else ""
+    return _diagram(to_svg(light, dark, size.width, options.family, unit), light, size)
 
 
 def png(paint: Painter, options: Options) -> Diagram:
     """Write the scene as PNG. Raises as `picture.png`."""
-    scene = _scene(paint, options)
-    data = to_svg(scene, None, options.width_points)
-    return Diagram(picture.png(data, options.dpi, visible(scene.title), visible(scene.caption)), scene.note)
+    scene, size = _printed(paint, options)
+    data = to_svg(scene, None, size.width, options.family)
+    return _diagram(picture.png(data, options.dpi, visible(scene.title), visible(scene.caption)), scene, size)
 
 
 def pdf(paint: Painter, options: Options) -> Diagram:
     """Write the scene as PDF. Raises as `picture.pdf`."""
-    scene = _scene(paint, options)
-    data = to_svg(scene, None, options.width_points)
-    return Diagram(picture.pdf(data, visible(scene.title), visible(scene.caption)), scene.note)
+    scene, size = _printed(paint, options)
+    data = to_svg(scene, None, size.width, options.family)
+    return _diagram(picture.pdf(data, visible(scene.title), visible(scene.caption)), scene, size)
 
 
 def tex(paint: Painter, options: Options) -> Diagram:
     """Write the scene as a LaTeX document."""
-    scene = _sized(paint, options)
-    return Diagram(to_tikz(scene).encode(), scene.note)
+    scene, size = _printed(paint, options)
+    text = to_tikz(scene if size.factor == 1 else scaled(scene, size.factor), options.family)
+    return _diagram(text, scene, size)
 
 
-def _scene(paint: Painter, options: Options) -> Scene:
-    return paint(THEMES.get(options.theme, LIGHT))
+def _printed(paint: Painter, options: Options) -> tuple[Scene, Print]:
+    """The scene in the middle of its picture, and the size of the picture on paper."""
+    scene = paint(THEMES.get(options.theme, LIGHT))
+    size = printed(scene, options)
+    return centred(scene, size), size
 
 
-def _sized(paint: Painter, options: Options) -> Scene:
-    """The scene in the size that it has on paper."""
-    scene = _scene(paint, options)
-    factor = scene.factor(options.width_points)
-    return scene if factor == 1 else scaled(scene, factor)
+def _diagram(data: str | bytes, scene: Scene, size: Print) -> Diagram:
+    data = data.encode() if isinstance(data, str) else data
+    return Diagram(data, scene.note, size.smallest, size.width / 72 * 25.4)
 
 
 FORMATS: Mapping[str, Callable[[Painter, Options], Diagram]] = {"svg": svg, "png": png, "pdf": pdf, "tex": tex}

@@ -6,7 +6,7 @@ positions, `routes` the paths of edges, `paint` draws a box, and `scene` combine
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from archdsl.analysis.count import count_nodes
@@ -31,6 +31,11 @@ from archdsl.graph import Graph
 MOST_STAGES, MOST_TANGLED = 140, 6
 """Blocks are expanded up to this many stages, and up to this many arcs that are not plain shortcuts."""
 DEEPEST = 32
+
+
+def attempts(request: Request) -> Iterator[Painter]:
+    """Yield the drawing, `painter`."""
+    yield painter(request)
 
 
 def painter(request: Request) -> Painter:

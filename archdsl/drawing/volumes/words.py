@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from archdsl.drawing.heat import HeatScale, mix
-from archdsl.drawing.metrics import text_width
+from archdsl.drawing.metrics import text_width, wrapped
 from archdsl.drawing.model.drawing import NOTHING, Cost
 from archdsl.drawing.scene import Point, Polygon, Scene, Text, rectangle, shorten
 from archdsl.drawing.theme import Look, Theme
@@ -95,21 +95,10 @@ def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme)
     if staged.aux:
         notes.append(f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only).")
     for note in notes:
-        for line in _wrapped(note, scene.width - 2 * MARGIN):
+        for line in wrapped(note, scene.width - 2 * MARGIN, SMALL):
             scene.height += SMALL + 3
             scene.members.append(Text(Point(MARGIN, scene.height), line, SMALL, theme.quiet, "start"))
     scene.height += MARGIN - 4
-
-
-def _wrapped(text: str, width: float) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if text_width(longer, SMALL) > width and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
 
 
 def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:

@@ -1,0 +1,85 @@
+"""Ways to draw a network so that it is readable on paper: columns, broken lines, fewer words, a simpler level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+
+from archdsl.drawing.graph.columns import in_columns
+from archdsl.drawing.graph.layout import laid_out, with_words
+from archdsl.drawing.graph.positions import GraphLayout
+from archdsl.drawing.graph.scene import draw
+from archdsl.drawing.model.drawing import Box, Drawing, Frame, View
+from archdsl.drawing.model.focus import focus_on
+from archdsl.drawing.model.words import describe
+from archdsl.drawing.request import Request
+from archdsl.drawing.scene.printing import printed
+from archdsl.drawing.scene.write import Painter
+from archdsl.drawing.theme import PRINT
+
+_COLUMNS = 12
+_LINE = 96.0, 64.0
+"""Widths of the broken lines of a box, in points."""
+
+
+def attempts(request: Request) -> Iterator[Painter]:
+    """Yield the drawing; on paper, then with broken lines, with fewer words, and at the level `network`.
+
+    Each is in as many columns as make its text largest. Raises as `laid_out`.
+    """
+    if request.options.target is None:
+        yield _painter(request, *laid_out(request))
+        return
+    for view in dict.fromkeys((request.view, replace(request.view, level="network", expand=()))):
+        for measure in MEASURES:
+            yield _in_best_columns(replace(request, view=view), measure, request.view)
+
+
+def _in_best_columns(request: Request, measure: Callable[[Drawing], Drawing], asked: View) -> Painter:
+    drawing, layout, note = laid_out(request, measure)
+    if request.view != asked:
+        note = note or f"drawn at the level `{request.view.level}`: more detail would be too small at this size"
+    options, painters = request.options, [_painter(request, drawing, layout, note)]
+    for count in range(2, _COLUMNS + 1):
+        broken = in_columns(drawing, layout, count, options.direction == "LR")
+        if broken is not None:
+            painters.append(_painter(request, drawing, with_words(drawing, broken, options.shapes)[0], note))
+    return max(painters, key=lambda paint: round(printed(paint(PRINT), options).smallest, 1))
+
+
+def _painter(request: Request, drawing: Drawing, layout: GraphLayout, note: str) -> Painter:
+    focus = focus_on(request.graph, request.view.focus).part if request.view.focus else None
+    described = describe(request.graph, focus)
+    return lambda theme: described(replace(draw(drawing, layout, request.options, theme), note=note))
+
+
+def _plain(drawing: Drawing) -> Drawing:
+    return drawing
+
+
+def _broken(drawing: Drawing, width: float, brief: bool = False) -> Drawing:
+    """The drawing with lines broken at a width; `brief`: without names and the ops that follow the main one."""
+
+    def changed(member: Box | Frame) -> Box | Frame:
+        if isinstance(member, Frame):
+            return replace(member, members=tuple(map(changed, member.members)))
+        shorter = replace(member, tail="", name="") if brief and member.look not in ("input", "output") else member
+        return replace(shorter, wrap=width)
+
+    return replace(drawing, members=tuple(map(changed, drawing.members)))
+
+
+def _unframed(drawing: Drawing, width: float, brief: bool = False) -> Drawing:
+    """The drawing with broken lines and without the frames of stages, so that it can be cut within a stage."""
+    members = [m.members if isinstance(m, Frame) and m.stage else (m,) for m in drawing.members]
+    return _broken(replace(drawing, members=tuple(chain.from_iterable(members))), width, brief)
+
+
+MEASURES: tuple[Callable[[Drawing], Drawing], ...] = (
+    _plain,
+    *(partial(_broken, width=width) for width in _LINE),
+    *(partial(_unframed, width=width, brief=brief) for brief in (False, True) for width in _LINE),
+)
+"""In the order in which they are tried."""

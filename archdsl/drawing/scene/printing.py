@@ -1,0 +1,43 @@
+"""The size of a scene on paper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from archdsl.drawing.request import Options
+from archdsl.drawing.scene import Scene, Text, moved
+
+
+class Print(NamedTuple):
+    """A picture on paper: the factor of its lengths, its width, and the sizes of its smallest text; in points."""
+
+    factor: float
+    width: float
+    smallest: float
+
+
+def printed(scene: Scene, options: Options = Options()) -> Print:
+    """Return the size of a scene on paper.
+
+    With a size on paper, it is as large as that and the font size allow, which is by default that of the scene; a
+    narrower scene is in the middle of the picture. A scene without main labels fills the width. Otherwise the scene has
+    its own size, scaled down to its sheet.
+    """
+    target = options.target
+    sheet = scene.paper if target is None else target.sheet
+    largest = options.font_size / scene.body if options.font_size and scene.body else 1.0
+    room = largest if sheet is None else min(sheet.width / scene.width, sheet.height / scene.height)
+    factor = min(room, largest) if scene.body or target is None else sheet.width / scene.width if sheet else 1.0
+    width = factor * scene.width if options.width_points is None else options.width_points
+    sizes = (item.size for item in scene.items() if isinstance(item, Text))
+    return Print(factor, width, factor * min(sizes, default=scene.body))
+
+
+def centred(scene: Scene, size: Print) -> Scene:
+    """Return the scene in the middle of a picture of this size."""
+    width = size.width / size.factor
+    if width < scene.width + 0.1:
+        return scene
+    shift = (width - scene.width) / 2
+    return replace(scene, width=width, members=[moved(member, shift, 0) for member in scene.members])

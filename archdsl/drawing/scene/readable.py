@@ -1,0 +1,72 @@
+"""Choose the first of several drawings that is readable at the requested size on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from archdsl.diagnostics import ArchError, error
+from archdsl.drawing.panels import side_by_side
+from archdsl.drawing.request import Request
+from archdsl.drawing.scene.printing import printed
+from archdsl.drawing.scene.write import Painter
+from archdsl.drawing.theme import PRINT
+
+Attempts: TypeAlias = Callable[[Request], Iterator[Painter]]
+"""A function that yields drawings, the best first; without a size on paper, the first one is drawn."""
+_WIDTHS_MM = (85, 100, 122, 140, 170, 182, 210, 260, 320, 400, 600, 1000)
+"""Widths that a refusal tries: columns, pages, posters."""
+
+
+def readable(attempts: Attempts, request: Request) -> Painter:
+    """Return the first drawing whose smallest text has the requested size on paper; without a size, the first one.
+
+    Raises E0721 (status 2) if there is none; the help says which width or font size would fit. Drawings that fill the
+    width are not refused.
+    """
+    painter, smallest = best(attempts, request)
+    target = request.options.target
+    if target is None or smallest >= target.least or not painter(PRINT).body:
+        return painter
+    raise _unreadable(attempts, request, smallest)
+
+
+def best(attempts: Attempts, request: Request) -> tuple[Painter, float]:
+    """Return the first readable drawing or else that with the largest text, and the size of its smallest text."""
+    target, tried = request.options.target, list[tuple[Painter, float]]()
+    for painter in attempts(request):
+        smallest = round(printed(painter(PRINT), request.options).smallest, 2)
+        tried.append((painter, smallest))
+        if target is None or smallest >= target.least:
+            return tried[-1]
+    return max(tried, key=lambda pair: pair[1])
+
+
+def figures(attempts: Attempts, requests: Sequence[Request], request: Request) -> Iterator[Painter]:
+    """Yield figures of several networks with the options of `request`: on paper, with fewer and fewer in a row."""
+    options = request.options
+    for count in range(len(requests), 0, -1):
+        width = options.width_mm and max(options.width_mm // count, 20)
+        part = replace(options, title="", width_mm=width)
+        yield side_by_side([best(attempts, replace(each, options=part))[0] for each in requests], options)
+
+
+def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchError:
+    options, target = request.options, request.options.target
+    assert target is not None
+    width_mm = round(target.sheet.width / 72 * 25.4)
+    fits = [f"`--min-font {int(largest * 10) / 10:g}`"]
+    for wider in (mm for mm in _WIDTHS_MM if mm > width_mm):
+        wide = replace(request, options=replace(options, width_mm=wider))
+        if best(attempts, wide)[1] >= target.least:
+            fits.insert(0, f"`--width {wider}`")
+            break
+    place = f"{width_mm} mm x {target.sheet.height / 72 * 25.4:.0f} mm"
+    return error(
+        "E0721",
+        f"`{request.graph.name[:80]}` cannot be drawn at {place} with text of at least {target.least:g} points: the "
+        f"smallest text would have {largest:.1f}",
+        status=2,
+        help=f"{' or '.join(fits)} would fit; or draw one block with `--focus`",
+    )
