@@ -98,6 +98,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 )
 @click.option("--font", metavar="FONT", help="sans (Helvetica) or serif (Times). Default: sans.")
 @click.option("--font-size", type=float, metavar="POINTS", help="Largest size of the main labels on paper.")
+@click.option("--fragment", is_flag=True, help="Of .tex, only the picture: for \\input in another document.")
 @click.option("--partial", is_flag=True, help="If the spec has errors, draw what is known. Exits with 1 anyway.")
 @arg_option
 @input_option

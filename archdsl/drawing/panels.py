@@ -8,7 +8,7 @@ from string import ascii_lowercase
 
 from archdsl.drawing.metrics import text_width, wrapped
 from archdsl.drawing.request import Options
-from archdsl.drawing.scene import PORTRAIT, Cluster, Element, Point, Scene, Text, shorten
+from archdsl.drawing.scene import PORTRAIT, Cluster, Element, Point, Scene, Text, prefixed, shorten
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 
@@ -47,7 +47,8 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
         for n in row:
             panel, middle = panels[n], x + slots[n] / 2
             shift = Point(middle - panel.width / 2, y + (high - panel.height) / 2)
-            members.append(Cluster("panel", panel.label[0], panel.title, panel.members, {"panel": letters[n]}, shift))
+            inner = [prefixed(member, f"{letters[n][1]}-") for member in panel.members]
+            members.append(Cluster("panel", panel.label[0], panel.title, inner, {"panel": letters[n]}, shift))
             members.append(Text(Point(middle, y + high + LABEL), labels[n], LABEL, theme.ink, bold=True))
             x += slots[n] + GAP
         y += high + BELOW

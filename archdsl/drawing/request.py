@@ -61,12 +61,14 @@ class Options:
     """The largest size of the main labels on paper in points, by default that of the style."""
     dpi: int = DPI
     """Resolution of a PNG in pixels per inch."""
+    fragment: bool = False
+    """Whether TeX output is only the picture, for use in another document."""
 
     def __post_init__(self) -> None:
         check_choice("theme", self.theme, get_args(ThemeChoice))
         check_choice("color", self.color, get_args(Heat))
         check_choice("direction", self.direction, get_args(Direction))
-        for name, value in (("shapes", self.shapes), ("legend", self.legend)):
+        for name, value in (("shapes", self.shapes), ("legend", self.legend), ("fragment", self.fragment)):
             check_type(name, value, "True or False", bool)
         check_type("title", self.title, "a string, or None", str, type(None))
         check_range("dpi", self.dpi, 10, 1200)

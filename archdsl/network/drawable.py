@@ -109,12 +109,14 @@ class Drawable:
         min_font: float | None = None,
         font: Font | None = None,
         font_size: float | None = None,
+        fragment: bool = False,
         force: bool = False,
     ) -> SavedDiagram:
         """Write the drawing as svg, png, pdf, dot, mmd, tex or html.
 
         `path` is by default NAME with the suffix of the format in the current folder; `format` is by default that of
-        the suffix of `path`. `dpi` is the resolution of a PNG, from 10 to 1200. The other parameters are those of
+        the suffix of `path`. `dpi` is the resolution of a PNG, from 10 to 1200. `fragment`: TeX
+        output is only the `tikzpicture`. The other parameters are those of
         `diagram`. Raises as `diagram` does, E0701 to E0704 if the file cannot be written, E0714 for a format that the
         style does not have.
         """
@@ -122,7 +124,7 @@ class Drawable:
         from archdsl.drawing.save import save
 
         size = width_mm, height_mm, paper, min_font, font, font_size
-        options = Options(theme, color, shapes, title, legend, direction, *size, dpi)
+        options = Options(theme, color, shapes, title, legend, direction, *size, dpi, fragment)
         requests = self._requests(level, focus, expand, options)
         return save(requests, path, format, style, inputs=self.files, force=force)
 

@@ -9,12 +9,14 @@ from dataclasses import replace
 import pytest
 
 import archdsl
-from archdsl.drawing.diagram import diagram
+from archdsl.drawing.diagram import diagram, painter
 from archdsl.drawing.model.drawing import View
-from archdsl.drawing.request import Heat, Options
+from archdsl.drawing.request import Heat, Options, Request
 from archdsl.drawing.scene import Circle, Cluster, Hatch, Path, Point, Polygon, Scene, Text, rectangle, scaled
 from archdsl.drawing.scene.svg import to_svg
+from archdsl.drawing.scene.things import things
 from archdsl.drawing.scene.tikz import to_tikz
+from archdsl.drawing.theme import LIGHT
 
 SVG = "{http://www.w3.org/2000/svg}"
 HATCH = Hatch(((Point(0, 5), Point(5, 0)),))
@@ -62,7 +64,8 @@ def test_svg_of_clusters_hatches_halos_and_curves() -> None:
 
 def test_tikz_of_clusters_hatches_halos_and_curves() -> None:
     text = to_tikz(scene())
-    assert "\\pgfdeclarepatternformonly{h0}" in text and "pattern=h0" in text
+    (name,) = re.findall(r"\\pgfdeclarepatternformonly\{(h\w+)\}", text)
+    assert f"pattern={name}," in text and f"\\ifcsname pgf@pattern@name@{name}\\endcsname\\else" in text
     assert "dash pattern=on 4bp off 2bp,rounded corners=3bp] (111,57) rectangle (141,77);" in text
     assert "(0,0) .. controls (1,1) and (2,2) .. (3,3) .. controls (4,4) and (5,5) .. (6,6);" in text
     assert re.search(r"\\node\[[^\n]*fill=c\d[^\n]* at \(120,70\) \{[^\n]*a \\textless", text)
@@ -70,7 +73,78 @@ def test_tikz_of_clusters_hatches_halos_and_curves() -> None:
 
 def test_a_scene_that_tex_cannot_hold_is_scaled_down() -> None:
     text = to_tikz(replace(scene(), height=50_000.0))
-    assert "paperheight=14400bp" in text and "paperwidth=86bp" in text
+    assert "\\useasboundingbox (0,0) rectangle (86,14400);" in text
+
+
+BOX_LINE = r"\\coordinate \(([\w-]+)\) at \(([-\d.]+),([-\d.]+)\);"
+NUMBER = r"([-\d.]+)"
+
+
+def tikz_points(tex: str) -> tuple[dict[str, Point], list[Point]]:
+    """The places of the boxes, and every point in the picture, with scopes and shifts applied."""
+    places = {name: Point(float(x), float(y)) for name, x, y in re.findall(BOX_LINE, tex)}
+    origin, points = Point(0, 0), []
+    for line in tex.partition("useasboundingbox")[2].splitlines()[1:]:
+        if scope := re.search(r"begin\{scope\}\[shift=\{\(([\w-]+)\)\}\]", line):
+            origin = places[scope[1]]
+        elif "end{scope}" in line:
+            origin = Point(0, 0)
+        elif not line.startswith(("\\coordinate", "\\fill")):
+            bare = re.sub(r"\\node\[[^\n]*?\]( \([\w-]+\))? at", "at", line)
+            for shift, x, y, near in re.findall(rf"(\[shift=\{{)?\({NUMBER},{NUMBER}\)(?:\}}\]([\w-]+)\))?", bare):
+                start = places[near] if shift else origin
+                points.append(Point(start.x + float(x), start.y + float(y)))
+    return places, points
+
+
+@pytest.mark.parametrize("style", ["graph", "volumes", "article"])
+def test_tikz_has_a_place_for_each_box_and_everything_where_it_belongs(style: str) -> None:
+    """Moving a box is the change of one line; until then every point is where it is in the SVG's scene."""
+    requests = [Request(archdsl.load("resnet18").graph, View(focus="layer2.0"))]
+    painted = painter(requests, style)(LIGHT)
+    painted.paper = None
+    tex = to_tikz(painted)
+    places, points = tikz_points(tex)
+    assert [name for name in places if name.endswith("layer2-0-conv1")]
+    expected = []
+    for item in painted.items():
+        if isinstance(item, Polygon):
+            expected += [item.points[0], item.points[2]] if item.round else item.points
+        else:
+            expected += {Text: lambda i: [i.at], Circle: lambda i: [i.center]}.get(type(item), lambda i: i.points)(item)
+    assert len(points) == len(expected)
+    assert all(abs(a.x - b.x) < 0.011 and abs(a.y - b.y) < 0.011 for a, b in zip(points, expected, strict=True))
+    names = re.findall(r"\\node\[[^\n]*?\] \(([\w-]+)\) at", tex)
+    assert len(names) == len({*names, *places}) - len(places) and any("layer2-0-conv1-1" in name for name in names)
+
+
+def test_a_fragment_of_tex_is_the_picture_alone() -> None:
+    graph = archdsl.load("resnet18").graph
+    whole, part = (
+        diagram(graph, "tex", options=Options(fragment=fragment)).data.decode() for fragment in (False, True)
+    )
+    assert whole.count("\\documentclass[tikz]{standalone}") == whole.count("\\end{document}") == 1
+    lines = [line for line in part.splitlines() if not line.startswith("%")]
+    assert set(lines) <= set(whole.splitlines()) and not any(
+        "document" in line or "usepackage" in line for line in lines
+    )
+    assert "% \\usetikzlibrary{arrows.meta,patterns}" in part
+
+
+@pytest.mark.parametrize("name", ["resnet50", "inception_v3", "densenet121", "unet", "s3d"])
+@pytest.mark.parametrize("style", ["graph", "volumes"])
+def test_ids_are_those_of_paths_and_unique(name: str, style: str) -> None:
+    graph = archdsl.load(name).graph
+    for level in ("block", "layer"):
+        scene = painter([Request(graph, View(level))], style)(LIGHT)  # type: ignore[arg-type]
+        ids = re.findall(r'<g id="([^"]*)"', to_svg(scene))
+        assert len(ids) == len(set(ids))
+        paths = {node.path for node in graph.nodes} | {scope.path for scope in graph.root.walk()}
+        boxes = [id.partition("-")[2] for id in ids if not id.startswith("arrow-")]
+        assert boxes and {re.sub(r"[^\w.-]", "_", path) for path in paths} >= set(boxes)
+        kept = {thing.name for thing in things(scene)}
+        arrows = [thing for thing in things(scene) if thing.ends]
+        assert arrows and all(end in kept for arrow in arrows for end in arrow.ends or ())
 
 
 def looks(svg: str, dark: bool) -> list[tuple[str | None, str | None]]:

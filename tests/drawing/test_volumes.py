@@ -337,7 +337,7 @@ def test_a_width_on_paper_is_kept_and_letters_are_read_there() -> None:
             letters = float(re.findall(r"font-size:(7.5)px", ET.tostring(root, encoding="unicode"))[0])
             assert letters * points / float(root.get("viewBox", "").split()[2]) >= 4.9, (name, millimetres)
     tex = diagram(graph_of("vgg16"), "tex", options=Options(width_mm=85), style="volumes").data.decode()
-    assert "paperwidth=241bp" in tex
+    assert "rectangle (241," in tex
     assert re.search(
         r"\{\\atmost\{[0-9.]+bp\}\{3", tex
     )  # wider fonts than the layout's: neighbours would read as one number

@@ -12,7 +12,7 @@ from archdsl.drawing.article.windows import Bar, branches_of, concats, input_gri
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.focus import crossing
-from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text, shorten
+from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text, arrow_id, shorten
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.paint import sign_items
 from archdsl.drawing.volumes.series import Parallel, Piece, Series, arrange, links
@@ -231,7 +231,7 @@ def _drawn(spot: _BoxSpot, theme: Theme, bar: Bar | None = None) -> Cluster:
         items = [Text(Point(spot.x, spot.y + spot.height / 2 + 3), _lines(stage)[0], WORDS, theme.ink)]
     else:
         items = label_box(spot.x, spot.y, spot.width, spot.height, stage.look, _lines(stage), theme)
-    return Cluster("stage", stage.path, f"{stage.path}: {stage.title}", items, facts)
+    return Cluster("stage", stage.path, f"{stage.path}: {stage.title}", items, facts, id=f"stage-{stage.path}")
 
 
 def _arrow(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], line: str) -> Cluster:
@@ -255,7 +255,13 @@ def _arrow(a: _BoxSpot, b: _BoxSpot, edge: tuple[int, int], line: str) -> Cluste
             Path((bend, Point(a.x, middle), Point(b.x, middle), Point(b.x, end.y - 5)), line, 0.9, curved=True),
             Path((Point(b.x, end.y - 5), end), line, 0.9, head=True),
         ]
-    return Cluster("edge", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
+    return _edge("edge", edge, (a, b), items)
+
+
+def _edge(kind: str, edge: tuple[int, int], spots: tuple[_BoxSpot, _BoxSpot], items: list[Item]) -> Cluster:
+    source, target = (f"stage-{spot.stage.path}" for spot in spots)
+    facts = {"source": str(edge[0]), "target": str(edge[1])}
+    return Cluster(kind, f"{edge[0]}-{edge[1]}", "", items, facts, id=arrow_id(source, target), ends=(source, target))
 
 
 def _lane(spots: dict[int, _BoxSpot], edge: tuple[int, int], lanes: dict[tuple[int, int], float]) -> float:
@@ -274,7 +280,7 @@ def _around(
     side = Point(b.x + b.width / 2, b.y + b.height / 2)
     path = (Point(a.x, a.y + a.height), Point(a.x, out), Point(x, out), Point(x, side.y), side)
     items: list[Item] = [Path(path, theme.arrow, 0.9, head=True, round=9)]
-    mark = Cluster("arc", f"{edge[0]}-{edge[1]}", "", items, {"source": str(edge[0]), "target": str(edge[1])})
+    mark = _edge("arc", edge, (a, b), items)
     if not named:
         return [mark]
     return [mark, Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start")]

@@ -27,6 +27,7 @@ from archdsl.drawing.scene import (
     Polygon,
     Scene,
     Text,
+    arrow_id,
     rectangle,
 )
 from archdsl.drawing.theme import Theme
@@ -35,7 +36,6 @@ from archdsl.report.words import TIMES
 from archdsl.shapes import format_shape
 
 _MARGIN = 8.0
-_TIP = 5.0
 _CARD = 2.6
 """Visible part of the card behind a box that represents several parts."""
 _RADIUS = 5.0
@@ -89,13 +89,15 @@ def _conventions(drawing: Drawing, options: Options) -> str:
 
 def _drawn(drawing: Drawing, layout: GraphLayout, pen: _Pen) -> Iterator[Cluster]:
     """Frames, cards, arrows and boxes, in the order in which they are painted."""
+    ids = [_id(box) for box in drawing.boxes()]
     for n, frame in enumerate(drawing.frames()):
         yield _frame(n, frame, *layout.frames[n], pen)
     for box in drawing.boxes():
         if box.count > 1:
             yield _card(box, layout.boxes[box.number], pen)
     for arrow, spline in zip(drawing.arrows, layout.splines, strict=True):
-        yield _arrow(arrow, spline, _background(spline.label, drawing, layout, pen.theme), pen)
+        ground = _background(spline.label, drawing, layout, pen.theme)
+        yield _arrow(arrow, spline, ground, (ids[arrow.source], ids[arrow.target]), pen)
     for box in drawing.boxes():
         yield _box(box, layout.boxes[box.number], pen)
 
@@ -158,7 +160,8 @@ def _frame(number: int, frame: Frame, rect: Rect, title: XY, pen: _Pen) -> Clust
         text for row in inside.lines for text in _text(row, left + row.width / 2, title[1] + row.y, pen, halo=fill)
     )
     facts = {"frame": str(number), "path": frame.path, "copies": str(frame.count)}
-    return Cluster("frame stage" if frame.stage else "frame", members=[body, *words], facts=facts)
+    id = f"{'stage' if frame.stage else 'frame'}-{frame.path}" if frame.path else ""
+    return Cluster("frame stage" if frame.stage else "frame", members=[body, *words], facts=facts, id=id)
 
 
 def _box(box: Box, rect: Rect, pen: _Pen) -> Cluster:
@@ -167,7 +170,12 @@ def _box(box: Box, rect: Rect, pen: _Pen) -> Cluster:
     halo = pen.theme.background if pen.hatched(box) else ""
     words = _texts(content(box, pen.heat), middle, pen, pen.ink(box), halo)
     facts = {"box": str(box.number), "kind": box.kind, "path": box.path, "copies": str(box.count)}
-    return Cluster(f"box {box.look}", title=tooltip(box), members=[*_body(box, rect, pen), *words], facts=facts)
+    members = [*_body(box, rect, pen), *words]
+    return Cluster(f"box {box.look}", title=tooltip(box), members=members, facts=facts, id=_id(box))
+
+
+def _id(box: Box) -> str:
+    return f"{'output' if box.look == 'output' else 'box'}-{box.path or box.title}"
 
 
 def _body(box: Box, rect: Rect, pen: _Pen) -> list[Item]:
@@ -223,20 +231,12 @@ def _background(point: XY | None, drawing: Drawing, layout: GraphLayout, theme: 
     return theme.stage if around and around[-1] else theme.background
 
 
-def _arrow(arrow: Arrow, spline: Spline, ground: str, pen: _Pen) -> Cluster:
+def _arrow(arrow: Arrow, spline: Spline, ground: str, ends: tuple[str, str], pen: _Pen) -> Cluster:
     color = pen.theme.arrow
-    points = tuple(Point(*point) for point in spline.points)
-    line = Path(points, color, 0.9, _DASHES if arrow.training else (), curved=True)
-    members: list[Cluster | Item] = [line, Polygon(_tip(spline), color)]
+    points = tuple(Point(*point) for point in (*spline.points[:-1], spline.tip))
+    dashes = _DASHES if arrow.training else ()
+    members: list[Cluster | Item] = [Path(points, color, 0.9, dashes, head=True, curved=True)]
     if arrow.label and pen.options.shapes and spline.label is not None:
         members += _texts(arrow_content(arrow.label), Point(*spline.label), pen, halo=ground)
-    return Cluster("arrow", members=members, facts={"from": str(arrow.source), "to": str(arrow.target)})
-
-
-def _tip(spline: Spline) -> tuple[Point, ...]:
-    """The arrowhead: a triangle that ends at the tip."""
-    (x0, y0), (x1, y1) = spline.points[-1], spline.tip
-    length = max(((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5, 0.1)
-    dx, dy = (x1 - x0) / length, (y1 - y0) / length
-    x0, y0, side = x1 - dx * _TIP, y1 - dy * _TIP, _TIP * 0.4
-    return Point(x1, y1), Point(x0 - dy * side, y0 + dx * side), Point(x0 + dy * side, y0 - dx * side)
+    facts = {"from": str(arrow.source), "to": str(arrow.target)}
+    return Cluster("arrow", members=members, facts=facts, id=arrow_id(*ends), ends=ends)

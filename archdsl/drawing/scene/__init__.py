@@ -135,6 +135,10 @@ class Cluster:
     """Attributes for programs: `copies`, `source`, `target`, ..."""
     shift: Point = ORIGIN
     """The origin of the members."""
+    id: str = ""
+    """A name that no other cluster has, made of the path of what is drawn: `box-layer2.0`. Empty: none."""
+    ends: tuple[str, str] | None = None
+    """Of an arrow: the ids of the clusters from which and to which it leads."""
 
 
 Element: TypeAlias = Cluster | Item
@@ -169,15 +173,30 @@ class Scene:
 
     def items(self) -> Iterator[Item]:
         """Return all items in painting order, with absolute positions."""
-        return _items(self.members, ORIGIN)
+        return items_of(self.members, ORIGIN)
 
 
-def _items(members: Sequence[Element], origin: Point) -> Iterator[Item]:
+def items_of(members: Sequence[Element], origin: Point) -> Iterator[Item]:
+    """Return all items in members whose origin is this point, in painting order, with absolute positions."""
     for member in members:
         if isinstance(member, Cluster):
-            yield from _items(member.members, Point(origin.x + member.shift.x, origin.y + member.shift.y))
+            yield from items_of(member.members, Point(origin.x + member.shift.x, origin.y + member.shift.y))
         else:
-            yield member if origin == ORIGIN else _moved(member, *origin)
+            yield member if origin == ORIGIN else moved_item(member, *origin)
+
+
+def arrow_id(source: str, target: str) -> str:
+    """Return the id of an arrow between two clusters: `arrow-conv1-maxpool` for `box-conv1` and `box-maxpool`."""
+    return "-".join(("arrow", *(end.partition("-")[2] for end in (source, target))))
+
+
+def prefixed(member: Element, prefix: str) -> Element:
+    """Return a member whose ids, and those in it, start with a prefix."""
+    if not isinstance(member, Cluster):
+        return member
+    ends = member.ends and (prefix + member.ends[0], prefix + member.ends[1])
+    inner = [prefixed(inner, prefix) for inner in member.members]
+    return replace(member, members=inner, id=member.id and prefix + member.id, ends=ends)
 
 
 def rectangle(x: float, y: float, width: float, height: float) -> tuple[Point, ...]:
@@ -223,10 +242,11 @@ def moved(member: Element, x: float, y: float) -> Element:
     """Return a member shifted by (x, y)."""
     if isinstance(member, Cluster):
         return replace(member, members=[moved(inner, x, y) for inner in member.members])
-    return _moved(member, x, y)
+    return moved_item(member, x, y)
 
 
-def _moved(item: Item, x: float, y: float) -> Item:
+def moved_item(item: Item, x: float, y: float) -> Item:
+    """Return an item shifted by (x, y)."""
     if isinstance(item, Text):
         return replace(item, at=Point(item.at.x + x, item.at.y + y))
     if isinstance(item, Circle):

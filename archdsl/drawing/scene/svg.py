@@ -6,6 +6,8 @@ script and no URL.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from math import hypot
@@ -107,6 +109,15 @@ class _StyleSheet:
         self.digits = scene.digits
         self.names: dict[tuple[_ItemStyle, _ItemStyle | None], str] = {}
         self.hatches: dict[Hatch, str] = {}
+        self.ids: Counter[str] = Counter()
+
+    def unique(self, id: str) -> str | None:
+        """An id of XML, which no other element has; None for none."""
+        if not id:
+            return None
+        name = re.sub(r"[^\w.-]", "_", id[:_MAX_WORDS], flags=re.ASCII)
+        self.ids[name] += 1
+        return f"{name}_{self.ids[name]}" if self.ids[name] > 1 else name
 
     def name(self, style: _ItemStyle, dark: _ItemStyle | None) -> str:
         return self.names.setdefault((style, dark), f"c{len(self.names)}")
@@ -173,6 +184,7 @@ def _cluster(cluster: Cluster, dark: Cluster | None, sheet: _StyleSheet) -> str:
         "g",
         *title,
         *_members(cluster.members, dark.members if dark else None, sheet),
+        id=sheet.unique(cluster.id),
         class_=cluster.kind,
         transform=shift,
         **{f"data_{key}": value[:_MAX_WORDS] for key, value in (facts | cluster.facts).items()},

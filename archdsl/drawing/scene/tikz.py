@@ -1,11 +1,28 @@
-"""Write a scene as a LaTeX document that needs only TikZ and compiles with pdflatex."""
+"""Write a scene in TikZ: a LaTeX document of the class `standalone`, or a fragment of one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from zlib import crc32
+
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.paper import Font
-from archdsl.drawing.scene import Circle, Dashes, Fill, Hatch, Item, Path, Point, Polygon, Scene, Text, scaled
+from archdsl.drawing.scene import (
+    Circle,
+    Dashes,
+    Fill,
+    Hatch,
+    Item,
+    Path,
+    Point,
+    Polygon,
+    Scene,
+    Text,
+    moved_item,
+    scaled,
+)
 from archdsl.drawing.scene.svg import number
+from archdsl.drawing.scene.things import Thing, things
 from archdsl.report.text import visible
 
 _SPECIAL = {
@@ -49,17 +66,13 @@ _LARGEST = 14_400.0
 _BEHIND = 0.6
 """Margin of the background behind a text, in points."""
 
-_HEAD = r"""% Needs only TikZ. For use in another document, copy the colours and the tikzpicture.
-\documentclass{{article}}
-\usepackage[utf8]{{inputenc}}
-\usepackage{{fix-cm}}
-\usepackage[paperwidth={width}bp,paperheight={height}bp,margin=0pt]{{geometry}}
-\usepackage{{tikz}}
-\usetikzlibrary{{arrows.meta,patterns}}
-\pagestyle{{empty}}\setlength{{\parindent}}{{0pt}}\setlength{{\topskip}}{{0pt}}
+_PACKAGES = r"""\usepackage[utf8]{inputenc}
+\usepackage{fix-cm}
+\usepackage{tikz}
+\usetikzlibrary{arrows.meta,patterns}
 """
-_BEGIN = r"""\begin{{document}}
-\let\lettering\{family}
+_HEAD = r"\documentclass[tikz]{standalone}" + f"\n{_PACKAGES}"
+_BEGIN = r"""\let\lettering\{family}
 \begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap={cap},baseline=(current bounding box.north),
   head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},
   every node/.style={{inner sep=0,outer sep=0,font=\lettering}}]
@@ -67,28 +80,75 @@ _BEGIN = r"""\begin{{document}}
 \useasboundingbox (0,0) rectangle ({width},{height});
 """
 """`\\atmost` limits each text to its width in the layout, in any font of the document."""
-_END = r"""\end{tikzpicture}
-\end{document}
-"""
+_END = "\\end{tikzpicture}\n"
+_PLACES = "% The place of each box. Move one here: its texts and the ends of its arrows follow.\n"
 
 
-def to_tikz(scene: Scene, font: Font = "sans") -> str:
-    """Return the scene as a LaTeX document with one page of its size, scaled down if it exceeds TeX's limits."""
+def to_tikz(scene: Scene, font: Font = "sans", fragment: bool = False) -> str:
+    """Return the scene as a LaTeX document with one page of its size, scaled down if it exceeds TeX's limits.
+
+    A `fragment` is only the colours and the `tikzpicture`, for `\\input` in another document; its first lines list the
+    packages that it needs. What has an id has a coordinate, and its texts are nodes, with names made of its path.
+    """
     longest = max(scene.width, scene.height)
     if longest > _LARGEST:
         scene = scaled(scene, _LARGEST / longest)
     palette = _Palette(scene)
     size = {"width": f"{scene.width:.0f}", "height": f"{scene.height:.0f}"}
-    lines = [f"% {_comment(scene.title)}\n" + _HEAD.format(**size)]
+    lines = [f"% {_comment(scene.title)}\n"]
+    lines += [f"% \\caption{{{quote(scene.caption)}}}\n"] if scene.caption else []
+    lines += ["".join(f"% {line}\n" for line in _PACKAGES.splitlines())] if fragment else [_HEAD]
     lines += [f"\\definecolor{{{name}}}{{HTML}}{{{color[1:].upper()}}}\n" for color, name in palette.colors.items()]
     lines += [_pattern(hatch, name) + "\n" for hatch, name in palette.hatches.items()]
+    lines += [] if fragment else ["\\begin{document}\n"]
     lines.append(_BEGIN.format(cap=scene.cap, family="rmfamily" if font == "serif" else "sffamily", **size))
     if scene.background.upper() != "#FFFFFF":
         lines.append(
             f"\\fill[{palette.colors[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n"
         )
-    lines += [_item(item, palette) + "\n" for item in scene.items()]
-    return "".join([*lines, _END])
+    lines += _picture(scene, palette)
+    return "".join([*lines, _END, *([] if fragment else ["\\end{document}\n"])])
+
+
+def _picture(scene: Scene, palette: _Palette) -> Iterator[str]:
+    """The places of the boxes, then everything: the items of a box relative to its place."""
+    parts = things(scene)
+    places = {part.name: part.bounds.middle for part in parts if part.name and part.ends is None}
+    yield _PLACES if places else ""
+    yield from (f"\\coordinate ({name}) at {_p(place)};\n" for name, place in places.items())
+    for part in parts:
+        if part.ends is not None:
+            yield from _arrow(part, places, palette)
+        elif part.name in places:
+            place = places[part.name]
+            yield f"\\begin{{scope}}[shift={{({part.name})}}]\n"
+            yield from _named(part.name, [moved_item(item, -place.x, -place.y) for item in part.items], palette)
+            yield "\\end{scope}\n"
+        else:
+            yield from _named(part.name, part.items, palette)
+
+
+def _named(name: str, items: Sequence[Item], palette: _Palette) -> Iterator[str]:
+    """The items, with a name for each text."""
+    texts = 0
+    for item in items:
+        texts += isinstance(item, Text)
+        yield _item(item, palette, f"{name}-{texts}" if name else "") + "\n"
+
+
+def _arrow(part: Thing, places: Mapping[str, Point], palette: _Palette) -> Iterator[str]:
+    """The items of an arrow; its first and its last point are relative to the places of its ends."""
+    assert part.ends is not None
+    lines = list(_named(part.name, part.items, palette))
+    paths = [n for n, item in enumerate(part.items) if isinstance(item, Path)]
+    for end, at, last in zip(part.ends, paths[:1] + paths[-1:], (False, True), strict=False):
+        item = part.items[at]
+        if isinstance(item, Path) and end in places:
+            point, place = item.points[-last], places[end]
+            near = f"([shift={{{_p(Point(point.x - place.x, point.y - place.y))}}}]{end})"
+            before, found, after = lines[at].rpartition(_p(point)) if last else lines[at].partition(_p(point))
+            lines[at] = before + near + after if found else lines[at]
+    return iter(lines)
 
 
 class _Palette:
@@ -97,7 +157,7 @@ class _Palette:
     def __init__(self, scene: Scene) -> None:
         fills = [item.fill for item in scene.items() if isinstance(item, Polygon | Circle)]
         hatches = dict.fromkeys(fill for fill in fills if isinstance(fill, Hatch))
-        self.hatches = {hatch: f"h{number}" for number, hatch in enumerate(hatches)}
+        self.hatches = {hatch: f"h{crc32(repr(hatch).encode()):08x}" for hatch in hatches}
         colors = [scene.background, *(color for item in scene.items() for color in _colors(item) if color)]
         self.colors = {color: f"c{number}" for number, color in enumerate(dict.fromkeys(colors))}
 
@@ -140,7 +200,7 @@ def _colors(item: Item) -> tuple[str, ...]:
 
 
 def _pattern(hatch: Hatch, name: str) -> str:
-    """The definition of a hatch. Its y axis points up."""
+    """The definition of a hatch, unless the document has it from another fragment. Its y axis points up."""
 
     def at(point: Point) -> str:
         return f"\\pgfpoint{{{number(point.x)}bp}}{{{number(hatch.cell - point.y)}bp}}"
@@ -150,12 +210,13 @@ def _pattern(hatch: Hatch, name: str) -> str:
     )
     around, side = Point(-1, hatch.cell + 1), number(hatch.cell)
     corners = f"{{{at(around)}}}{{{at(Point(hatch.cell + 1, -1))}}}{{\\pgfpoint{{{side}bp}}{{{side}bp}}}}"
-    return f"\\pgfdeclarepatternformonly{{{name}}}{corners}{{\\pgfsetlinewidth{{{number(hatch.width)}bp}}{lines}}}"
+    pattern = f"\\pgfdeclarepatternformonly{{{name}}}{corners}{{\\pgfsetlinewidth{{{number(hatch.width)}bp}}{lines}}}"
+    return f"\\ifcsname pgf@pattern@name@{name}\\endcsname\\else{pattern}\\fi"
 
 
-def _item(item: Item, palette: _Palette) -> str:
+def _item(item: Item, palette: _Palette, name: str = "") -> str:
     if isinstance(item, Text):
-        return _text(item, palette)
+        return _text(item, palette, name)
     if isinstance(item, Path):
         return _path(item, palette)
     options = palette.options_of(item.fill, item.line, item.width, item.dashes)
@@ -178,7 +239,7 @@ def _path(item: Path, palette: _Palette) -> str:
     return f"\\draw[{options}] {' -- '.join(map(_p, item.points))};"
 
 
-def _text(item: Text, palette: _Palette) -> str:
+def _text(item: Text, palette: _Palette, name: str) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
     bold = "\\bfseries" if item.bold else ""
     font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\lettering{bold}"
@@ -186,7 +247,8 @@ def _text(item: Text, palette: _Palette) -> str:
     options = f"anchor={anchor},text={palette.colors[item.color]},font={{{font}}}"
     if item.halo:
         options += f",fill={palette.colors[item.halo]},inner sep={_BEHIND}bp,outer sep=-{_BEHIND}bp"
-    return f"\\node[{options}] at {_p(item.at)} {{\\atmost{{{room}bp}}{{{quote(item.text)}}}}};"
+    called = f" ({name})" if name else ""
+    return f"\\node[{options}]{called} at {_p(item.at)} {{\\atmost{{{room}bp}}{{{quote(item.text)}}}}};"
 
 
 def _p(point: Point) -> str:

@@ -44,9 +44,9 @@ def pdf(paint: Painter, options: Options) -> Diagram:
 
 
 def tex(paint: Painter, options: Options) -> Diagram:
-    """Write the scene as a LaTeX document."""
+    """Write the scene in TikZ: a LaTeX document, or with `options.fragment` a part of one."""
     scene, size = _printed(paint, options)
-    text = to_tikz(scene if size.factor == 1 else scaled(scene, size.factor), options.family)
+    text = to_tikz(scene if size.factor == 1 else scaled(scene, size.factor), options.family, options.fragment)
     return _diagram(text, scene, size)
 
 

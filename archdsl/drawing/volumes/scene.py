@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.model.drawing import Cost
-from archdsl.drawing.scene import Cluster, Item, Path, Point, Polygon, Scene, Text, rectangle
+from archdsl.drawing.scene import Cluster, Item, Path, Point, Polygon, Scene, Text, arrow_id, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.layout import Placer, lines_of
 from archdsl.drawing.volumes.levels import is_u, levels
@@ -181,12 +181,13 @@ def _paint(scene: Scene, rows: Sequence[_PictureRow], routes: Sequence[Route], l
     spots = {spot.stage.number: spot for row in rows for spot in row.block.spots}
     for route in routes:
         if not route.arc:
-            queue.append((spots[route.target].x - 0.01, 0, _route(route, theme)))
+            queue.append((spots[route.target].x - 0.01, 0, _route(route, spots, theme)))
     scene.members += [mark for _, _, mark in sorted(queue, key=lambda entry: entry[:2])]
-    scene.members += [_route(route, theme) for route in routes if route.arc]
+    scene.members += [_route(route, spots, theme) for route in routes if route.arc]
     for row in rows:
         for spot in row.block.spots:
-            scene.members += labels(spot, theme, look.shapes)
+            words = labels(spot, theme, look.shapes)
+            scene.members += [Cluster("label", members=words, id=f"label-{spot.stage.path}")] if words else []
         for caption in row.block.captions:
             color = theme.ink if caption.bold else theme.quiet
             scene.members.append(
@@ -199,7 +200,7 @@ def _plate(plate: Plate, theme: Theme) -> Cluster:
     corners = rectangle(plate.left, plate.top, plate.right - plate.left, plate.bottom - plate.top)
     items: list[Item] = [Polygon(corners, theme.stage, mix(theme.stage, theme.ink, 0.14), 0.5, round=4)]
     facts = {"path": group.path, "copies": str(group.copies)}
-    return Cluster("group", group.name, f"{group.name}: {group.title}", items, facts)
+    return Cluster("group", group.name, f"{group.name}: {group.title}", items, facts, id=f"group-{group.path}")
 
 
 def _stage(spot: Spot, look: Appearance) -> Cluster:
@@ -208,15 +209,17 @@ def _stage(spot: Spot, look: Appearance) -> Cluster:
     fill = ""
     if look.heat is not None and look.costs is not None:
         fill = look.heat.fill(look.costs[stage.number], look.theme)
-    return Cluster("stage", stage.path, tooltip(stage), volume(spot, look.theme, fill), facts)
+    items = volume(spot, look.theme, fill)
+    return Cluster("stage", stage.path, tooltip(stage), items, facts, id=f"stage-{stage.path}")
 
 
-def _route(route: Route, theme: Theme) -> Cluster:
+def _route(route: Route, spots: Mapping[int, Spot], theme: Theme) -> Cluster:
     items: list[Item] = []
     for n, (points, curved) in enumerate(zip(route.paths, route.curved, strict=True)):
         last = n == len(route.paths) - 1
         items.append(Path(points, theme.arrow, 0.7, head=last, curved=curved, round=0 if curved else ROUND))
     kind = "arc" if route.arc else "edge"
-    return Cluster(
-        kind, f"{route.source}-{route.target}", "", items, {"source": str(route.source), "target": str(route.target)}
-    )
+    source, target = (f"stage-{spots[n].stage.path}" for n in (route.source, route.target))
+    facts = {"source": str(route.source), "target": str(route.target)}
+    name, id = f"{route.source}-{route.target}", arrow_id(source, target)
+    return Cluster(kind, name, "", items, facts, id=id, ends=(source, target))
