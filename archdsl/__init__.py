@@ -8,7 +8,8 @@
 `load` opens a SPEC, `loads` a text. `create_model` and `list_models` are named after timm's functions. `list` lists
 networks of the library, `compare` compares their costs, `diff` lists
 the differences between two networks. `check` reports every error of specs, `verify` compares compiled networks with a
-reference, `predict` runs a network on images, `bench` measures its speed. A wrong spec raises an `ArchError`, whose
+reference, `predict` runs a network on images, `bench` measures its speed, `attribute` explains a
+score. A wrong spec raises an `ArchError`, whose
 `diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are first used.
 """
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from archdsl.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from archdsl.attribution.attribute import attribute as attribute
     from archdsl.diagnostics import ArchError as ArchError
     from archdsl.diagnostics import Diagnostic as Diagnostic
     from archdsl.differences.diff import diff as diff
@@ -59,6 +61,7 @@ _PLACES = {
     "import_model": "frontends.importing",
     "predict": "prediction.predict",
     "bench": "timing.bench",
+    "attribute": "attribution.attribute",
 }
 """Every public name and the module that defines it, which is imported when the name is first used.
 

@@ -78,8 +78,8 @@ KINDS: tuple[Kind, ...] = (
 )
 """By the number of axes."""
 
-VECTOR, IMAGE = KINDS[0], KINDS[2]
-"""The kind without axes, and that of image files."""
+VECTOR, SIGNAL, IMAGE = KINDS[:3]
+"""The kind without axes, that with one, and that of image files."""
 
 MOST = len(KINDS) - 1
 """The largest number of spatial axes."""

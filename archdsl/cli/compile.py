@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 @click.option(
     "--value-info", is_flag=True, help="Add the shape of every value to an ONNX file, for viewers such as Netron."
 )
+@click.option("--cam", is_flag=True, help="Add class activation maps to an ONNX file, as its last output.")
 @click.option(
     "--free-sizes/--fixed-sizes",
     default=None,

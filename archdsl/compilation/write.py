@@ -229,12 +229,15 @@ def _write_float(
     work: Compilation, path: Path, precision: OnnxPrecision, progress: Progress | None = None
 ) -> CompiledModel:
     from archdsl.backends.weights import folded
+    from archdsl.passes.class_maps import with_class_maps
     from archdsl.passes.optimise import optimise
 
     assert precision != "int8"
     network, options = work.network, work.onnx
-    graph = optimise(network.graph, options.passes)
-    meta = work.metadata()
+    graph, meta = network.graph, work.metadata()
+    if options.cam:
+        graph, meta["cam"] = with_class_maps(graph)
+    graph = optimise(graph, options.passes)
     if options.passes:
         meta["passes"] = " ".join(options.passes)
     model = write(

@@ -47,7 +47,12 @@ def check_file(
 
     def subject() -> Subject:
         return Subject(
-            OnnxRun(_cut(path, outputs) if outputs else path, imported.values, imported.last, path.parent.resolve()),
+            OnnxRun(
+                _cut(path, outputs) if outputs or facts.has_class_maps else path,
+                imported.values,
+                imported.last,
+                path.parent.resolve(),
+            ),
             lambda weights: _in_runtime(imported.graph, weights),
             imported.graph,
             imported.weights(),

@@ -20,11 +20,13 @@ def cut(proto: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
     """Reduce a model to the nodes that `outputs` need, and return it.
 
     Each output is the name of a value, of a node, or the path of a module, whose last node it is. Raises E0001 for a
-    name that the model does not have.
+    name that the model does not have. Without `outputs` it has all, but for the maps that `compile --cam` added.
     """
-    if not outputs:
-        return proto
     graph = proto.graph
+    if not outputs:
+        if proto.producer_name == "archdsl" and any(entry.key == "cam" for entry in proto.metadata_props):
+            del graph.output[max(len(graph.output) - 1, 1) :]
+        return proto
     values = {name: name for node in graph.node for name in node.output if name}
     nodes = {node.name: node.output[0] for node in graph.node if node.name and node.output}
     modules: dict[str, str] = {}

@@ -349,6 +349,7 @@ class Network(Drawable):
         free_sizes: bool | None = None,
         external_data: bool | None = None,
         opset: int | None = None,
+        cam: bool = False,
         force: bool = False,
         progress: Progress | None = None,
         **reading: Unpack[ReadingOptions],
@@ -361,12 +362,12 @@ class Network(Drawable):
         adds the shape of every value, for viewers. The batch size is always free; `free_sizes` frees the spatial sizes
         too, by default unless the output is a vector of classes: fixed sizes run faster. `external_data` writes the
         weights to `<path>.data`, by default from 2 GB on. `opset` is the version of ONNX's ops, from 13, for an older
-        runtime; the IR version follows it. `weights`, `seed`, `reinit`, `strict`, `inflate` and
-        `reading` as for `weights()`.
+        runtime; the IR version follows it. `cam` adds class activation maps, `(N, classes, *sizes)`, as the last
+        output. `weights`, `seed`, `reinit`, `strict`, `inflate` and `reading` as for `weights()`.
 
         Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or
         pass, E0002 for an unknown opset, E0003 for options that exclude each other, E0870 for an opset that cannot
-        express the network, E0802 to E0806 and E0861 for int8.
+        express the network, E0802 to E0806 and E0861 for int8, E0880 for a network without class activation maps.
         """
         from archdsl.compilation.onnx_options import checked_options
         from archdsl.compilation.write import Compilation, compile_onnx
@@ -374,7 +375,7 @@ class Network(Drawable):
         check_complete(self.graph, self.errors)
         check_type("path", path, "a path", str, os.PathLike)
         check_callables(progress=progress)
-        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data, opset)
+        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data, opset, cam)
         values = self._fitted(weights, seed, reinit, strict, inflate, reading)
         return compile_onnx(
             Compilation(self, values, options, self._inputs(weights), force, lambda _: progress),
@@ -398,6 +399,7 @@ class Network(Drawable):
         free_sizes: bool | None = None,
         external_data: bool | None = None,
         opset: int | None = None,
+        cam: bool = False,
         force: bool = False,
         progress: Watch | None = None,
         **reading: Unpack[ReadingOptions],
@@ -416,7 +418,7 @@ class Network(Drawable):
 
         check_paths(output=output)
         targets = checked_targets(target)
-        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data, opset)
+        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data, opset, cam)
         check_targets_have(targets, options, weights is not None)
         weights = self._source(weights) if stores_weights(targets) else weights
         check_weight_options(weights, seed, reinit, inflate, **reading)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archdsl.graph import Graph, Node
+from archdsl.analysis.head import is_global_average
+from archdsl.graph import Graph
 from archdsl.ops import AvgPool, Concat, Conv, Gap, HardSigmoid, HardSwish, Mul, Op, Pad, Sigmoid, Silu
 from archdsl.passes.edit import Edit, observed, sole_reader
 
@@ -71,13 +72,6 @@ def global_pools(graph: Graph) -> Graph:
     """Replace an average pool by the global average pool if its only window is the whole image."""
     edit = Edit(graph)
     for node in graph.nodes:
-        if isinstance(node.op, AvgPool) and _covers(node, node.op):
+        if isinstance(node.op, AvgPool) and is_global_average(node):
             edit.nodes[node.id] = replace(node, op=Gap())
     return edit.apply()
-
-
-def _covers(node: Node, op: AvgPool) -> bool:
-    if op.adaptive:
-        return set(op.kernel) == {1}
-    (shape,) = node.in_shapes
-    return op.kernel == shape[1:] and set(node.shape[1:]) == {1} and not any(op.end_pads(shape, node.shape))

@@ -43,6 +43,11 @@ class ModelFacts:
         """Whether archdsl wrote the model, which then contains its spec."""
         return self.producer == "archdsl" and "spec" in self.metadata
 
+    @property
+    def has_class_maps(self) -> bool:
+        """Whether `compile --cam` added class activation maps as the last output."""
+        return self.producer == "archdsl" and "cam" in self.metadata
+
 
 def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
     """Read the facts of a model file.

@@ -15,7 +15,7 @@ from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
 from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
-from archdsl.runtime.preprocess import LegalSizes, in_mode, prepared
+from archdsl.runtime.preprocess import Array, LegalSizes, in_mode, prepared
 from archdsl.runtime.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -38,8 +38,12 @@ class ImageTransform:
         require_package("torch", "E0801")
         import torch
 
+        return torch.from_numpy(self.array(image))[0]
+
+    def array(self, image: Any) -> Array:
+        """Return the same as an array, batch first. Does not need torch."""
         pixels, source = _opened(image)
-        return torch.from_numpy(prepared(pixels, self.recipe, self.sizes, source))[0]
+        return prepared(pixels, self.recipe, self.sizes, source)
 
     def for_training(self) -> Callable[[Any], torch.Tensor]:
         """Return torchvision's transforms for training: a random crop that is resized to the input, a random flip,

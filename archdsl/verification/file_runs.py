@@ -11,6 +11,7 @@ from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
 from archdsl.runtime.inputs import seeded_inputs
+from archdsl.runtime.model import read_facts
 from archdsl.runtime.session import Session, open_session, refused
 from archdsl.shapes import concrete, numel
 from archdsl.verification.compare import Overflow
@@ -160,6 +161,8 @@ def _file_outputs(session: Session, runs: FileRuns, inputs: Mapping[str, Array])
         values = session.run(inputs)
     except Exception as problem:
         raise refused(problem, runs.path) from None
+    if read_facts(runs.path).has_class_maps:
+        values = values[:-1]
     if len(values) != len(runs.graph.outputs):
         raise RuntimeError(f"it has {len(values)} outputs, not {len(runs.graph.outputs)}")
     return values

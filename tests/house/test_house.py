@@ -33,7 +33,7 @@ LAYERS = [
     ("runtime",),
     ("compilation",),
     ("network",),
-    ("verification", "differences", "timing", "prediction", "library", "weights", "frontends"),
+    ("verification", "differences", "timing", "prediction", "attribution", "library", "weights", "frontends"),
     ("cli", "explain", "__init__", "__main__"),
 ]
 """From the bottom up: a file imports only from its own layer and those below."""
@@ -53,6 +53,7 @@ MAY_BE_HEAVY = {
     "runtime": {"numpy", "onnxruntime", "PIL"},
     "runtime/quantise.py": {"onnx"},
     "prediction": {"numpy", "onnxruntime", "PIL"},
+    "attribution": {"numpy", "PIL"},
     "verification": {"numpy", "onnxruntime"},
     "verification/reference.py": {"torch", "numpy"},
     "timing": {"numpy", "onnx"},

@@ -91,11 +91,14 @@ def fc(e: Emitter, op: ops.Fc) -> None:
     if op.kernel is None:
         e.last("Gemm", e.x, e.param("weight"), *bias(e), alpha=1.0, beta=1.0, transA=0, transB=1)
         return
-    features = at(e.node.in_shapes[0][0])
+    kernels = (op.out, at(e.node.in_shapes[0][0]), *op.kernel)
+    shared = bool(e.node.shared_with)  # the file has the weights of the other node: store them once
     e.last(
         "Conv",
         e.x,
-        e.derived("kernels", "weight", (op.out, features, *op.kernel)),
+        e.step("kernels", "Reshape", e.param("weight"), e.ints("kernels/shape", kernels), allowzero=0)
+        if shared
+        else e.derived("kernels", "weight", kernels),
         *bias(e),
         auto_pad="NOTSET",
         dilations=op.kernel,
