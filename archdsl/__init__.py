@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from archdsl.network import loads as loads
     from archdsl.network.figure import figure as figure
     from archdsl.prediction.predict import predict as predict
+    from archdsl.prediction.predict import predict_stream as predict_stream
     from archdsl.timing.bench import bench as bench
     from archdsl.verification.verify import verify as verify
 
@@ -60,6 +61,7 @@ _PLACES = {
     "import_family": "frontends.families",
     "import_model": "frontends.importing",
     "predict": "prediction.predict",
+    "predict_stream": "prediction.predict",
     "bench": "timing.bench",
     "attribute": "attribution.attribute",
 }

@@ -15,6 +15,9 @@ EXTRAS = {
     "huggingface_hub": "hub",
     "matplotlib": "plot",
     "svg2pdf_py": "pdf",
+    "fsspec": "store",
+    "pyarrow": "parquet",
+    "ray": "ray",
 }
 """The extra of pyproject.toml that installs a package; a package that is not here is a required one."""
 

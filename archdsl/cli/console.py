@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import sys
@@ -150,9 +151,12 @@ class _Bar:
         self.what, self.stream = what, stream
         self.started = self.drawn = time.monotonic()
         self.shown = False
+        self.start: int | None = None
 
     def __call__(self, done: int, whole: int) -> None:
         now = time.monotonic()
+        if self.start is None:
+            self.start, self.started = done, now
         if done >= whole:
             if self.shown:
                 self.stream.write("\r\x1b[K")
@@ -164,5 +168,18 @@ class _Bar:
         self.drawn, self.shown = now, True
         full = _BAR * done // max(whole, 1)
         bar = "#" * full + "." * (_BAR - full)
-        self.stream.write(f"\r{self.what} [{bar}] {100 * done // max(whole, 1):3d} %\x1b[K")
+        self.stream.write(
+            f"\r{self.what} [{bar}] {100 * done // max(whole, 1):3d} %{self._pace(done, whole, now)}\x1b[K"
+        )
         self.stream.flush()
+
+    def _pace(self, done: int, whole: int, now: float) -> str:
+        """The rate per second and the time left, of the amount that was not done before."""
+        rate = (done - (self.start or 0)) / (now - self.started)
+        if rate <= 0:
+            return ""
+        left = round((whole - done) / rate)
+        power = max(min(int(math.log10(rate)) // 3, 3), 0)
+        shown = f"{rate / 1000**power:.3g}{('', ' k', ' M', ' G')[power]}"
+        hours = f"{left // 3600}:{left // 60 % 60:02}" if left >= 3600 else f"{left // 60}"
+        return f"  {shown}/s, {hours}:{left % 60:02} left"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,85 +14,171 @@ from archdsl.cli.options import (
     arg_option,
     color_option,
     force_option,
-    format_option,
     half_option,
     input_option,
+    named_values,
     weights_option,
 )
 
 if TYPE_CHECKING:
     from archdsl.backends.onnx.half_precision import Precision
+    from archdsl.prediction.destination import Destination
+    from archdsl.prediction.result import Row
+    from archdsl.prediction.stream import PredictStream
     from archdsl.runtime.session import Device
+
+
+def running_options(command: Any) -> Any:
+    """Add the options that say where and how much at a time the network runs."""
+    options = (
+        click.option(
+            "--device",
+            type=Choice(["auto", "cpu", "cuda", "tensorrt"]),
+            default="auto",
+            show_default=True,
+            help="Device. auto: a GPU if one works.",
+        ),
+        click.option("--batch", type=Range(1, 4096), help="Images that run together. Default: 8; 1 for few images."),
+        click.option(
+            "--workers", type=Range(1, 256), help="Threads that read images. Default: one per core, up to 16."
+        ),
+        click.option("--shard", metavar="I/N", help="Run the I-th of N parts of the images only: 1/4."),
+        click.option("--chunk", type=Range(1, 1_000_000), default=512, show_default=True, help="Images per part file."),
+        click.option("--resume", is_flag=True, help="Leave out the finished part files of the folder OUT."),
+        click.option("--engine", type=Choice(["ray"]), help="Run chunks of images on a cluster: ray."),
+        named_values(("--ray",), "Option of Ray: --ray address=auto --ray num_gpus=1. May be repeated."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command("predict")
 @click.argument("model", metavar="SPEC|MODEL.onnx")
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("images", metavar="INPUT...", nargs=-1, required=True)
 @weights_option
 @half_option
 @click.option("--seed", type=Range(0, 2**63 - 1), help="Seed of random weights. Default: 0.")
 @click.option("--top", type=Range(1, 1000), default=5, show_default=True, help="Number of classes to print.")
 @click.option(
-    "--device",
-    type=Choice(["auto", "cpu", "cuda", "tensorrt"]),
-    default="auto",
-    show_default=True,
-    help="Device. auto: a GPU if one works.",
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="Write the table to a file .jsonl, .csv or .parquet, or part files to a folder; of text and json, write the "
+    "output image to a file, or several to a folder.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write the output image to FILE, or several to a folder.")
+@click.option(
+    "--outputs", metavar="NAME", multiple=True, help="Write the values of this output (all: of each). May be repeated."
+)
+@click.option("--pictures", metavar="FOLDER", help="Write output images to FOLDER, if OUT is a table.")
 @click.option(
     "--stretch", is_flag=True, help="Map the smallest output value to black, the largest to white. Default: 0 and 1."
 )
+@running_options
 @arg_option
 @input_option
 @force_option
-@format_option("text", "json")
+@click.option(
+    "--format",
+    "format",
+    type=Choice(["text", "json", "jsonl", "csv", "parquet"]),
+    help="Output format. Default: that of OUT, else text.",
+)
 @color_option
 @click.pass_obj
 def command(
     console: Console,
+    /,
     model: str,
     images: tuple[str, ...],
     weights: str | None,
     precision: Precision,
     seed: int | None,
-    top: int,
     device: Device,
     output: str | None,
-    stretch: bool,
+    pictures: str | None,
+    format: str | None,
+    resume: bool,
+    engine: str | None,
+    ray: dict[str, str],
     args: dict[str, str],
     size: str | None,
     force: bool,
-    format: str,
+    **options: Any,
 ) -> int:
     """Run a network on images with ONNX Runtime; needs no torch.
 
-    Preprocesses images as the spec, or the model's metadata, defines. Prints the most likely classes, or writes the
-    image that the network outputs. A SPEC is compiled first; without --weights, its weights are random.
+    INPUT is a file, a folder, a glob, @FILE with names, - for names from standard input, or a URL such as
+    s3://bucket/folder. Preprocesses images as the spec, or the model's metadata, defines. Prints the most likely
+    classes, or writes the image that the network outputs. A SPEC is compiled first; without --weights, its weights are
+    random. An image that cannot be used is a row with its error, and the exit status is 1.
     """
     import archdsl
-    from archdsl.diagnostics import json_visible
+    from archdsl.prediction.destination import destination
     from archdsl.spec.open import parse_overrides
 
-    result = archdsl.predict(
+    parts = options["shard"] is not None or engine is not None
+    target = destination(format, output, pictures, resume, options["outputs"], parts)
+    with archdsl.predict_stream(
         model,
         images,
-        top=top,
         weights=weights,
         seed=seed,
         precision=precision,
         device=device,
-        output=output,
-        folder=".",
-        stretch=stretch,
+        output=target.output,
+        folder=target.folder,
         force=force,
+        engine=_engine(engine, ray),
         args=parse_overrides(args),
         input=size,
         watch=console.progress,
-    )
-    console.print_diagnostics(result.diagnostics)
-    if format == "json":
-        console.write_output(json_visible(json.dumps(result.data(), indent=2, ensure_ascii=False) + "\n"))
-    else:
-        console.write_output(result.text(console.style()))
-    return result.status
+        **options,
+    ) as stream:
+        if target.table is not None:
+            console.print_diagnostics(stream.notes)
+            stream.write(target.table, target.table_format, resume=resume, force=force)
+            console.print_note(stream.summary)
+        else:
+            _print(console, stream, target)
+    return stream.status
+
+
+def _engine(name: str | None, options: dict[str, str]) -> Any:
+    if name is None and not options:
+        return None
+    from archdsl.prediction.ray_engine import RayEngine
+
+    return RayEngine.from_texts(options)
+
+
+def _print(console: Console, stream: PredictStream, target: Destination) -> None:
+    """Prints rows to standard output as they come; for a reader, also their diagnostics to standard error."""
+    from archdsl.prediction.result import text_of
+    from archdsl.prediction.tables import TABLES, json_of
+
+    if target.table_format is not None:
+        console.print_diagnostics(stream.notes)
+        for piece in TABLES[target.table_format](stream, stream.columns):
+            console.write_output(piece.decode())
+        console.print_note(stream.summary)
+        return
+    rows = _told(console, stream)
+    for text in json_of(stream.info, rows) if target.format == "json" else text_of(stream.info, rows, console.style()):
+        console.write_output(text)
+
+
+def _told(console: Console, rows: PredictStream) -> Iterator[Row]:
+    from archdsl.diagnostics import escape_control
+    from archdsl.prediction.result import Prediction, shown_name
+
+    notes = rows.notes
+    for row in rows:
+        if isinstance(row, Prediction):
+            console.print_diagnostics((*notes, *row.notes))
+            notes = ()
+        elif row.skipped:
+            console.print_note(escape_control(f"skipped {shown_name(row.image)}: {row.skipped}"))
+        else:
+            console.print_diagnostics(row.problems)
+        yield row

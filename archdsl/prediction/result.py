@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median_high
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,9 @@ import numpy.typing as npt
 from archdsl.diagnostics import Diagnostic, escape_control
 from archdsl.diagnostics.machine import to_json
 from archdsl.report.table import Style
+
+_SURROGATE = re.compile("[\udc80-\udcff]")
+"""How Python represents a byte of a file's name that is not UTF-8."""
 
 Measure: TypeAlias = Literal["probability", "score", "distance"]
 Array: TypeAlias = npt.NDArray[np.float32]
@@ -50,9 +56,10 @@ class PictureFile:
 class Prediction:
     """The outputs for one image.
 
-    `classes` are the best classes, best first, with values of the kind `measure`; a network that outputs an image has a
-    `picture` instead, `(C, H, W)` float32, and `file` if it was written. `outputs` are all other outputs. `latency_ms`
-    is the time of the network alone.
+    `image` is the name of the sample, `frame` the frame of a file with several, counted from 1. `classes` are the best
+    classes, best first, with values of the kind `measure`; a network that outputs an image has a `picture` instead,
+    `(C, H, W)` float32, and `file` if it was written. `outputs` are all other outputs. `latency_ms` is the time of the
+    network alone, of a batch divided by its size. `values` are the requested outputs, by name and without the batch.
     """
 
     image: str
@@ -63,30 +70,70 @@ class Prediction:
     outputs: tuple[OutputRange, ...]
     latency_ms: float
     notes: tuple[Diagnostic, ...]
+    frame: int | None = None
+    values: Mapping[str, npt.NDArray[np.generic]] = field(default_factory=dict, compare=False)
+
+    @property
+    def data(self) -> dict[str, object]:
+        """JSON data; the values of pictures and requested outputs are in their files only."""
+        return {
+            "measure": self.measure,
+            "top": [{"index": c.index, "label": c.label, "value": c.value} for c in self.classes],
+            "picture": None if self.file is None else {"path": str(self.file.path), "pixels": self.file.pixels},
+            "outputs": {
+                o.name: {"shape": list(o.shape), "min": o.least, "max": o.most, "mean": o.mean} for o in self.outputs
+            },
+            "notes": [note.message for note in self.notes],
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class PredictResult:
-    """The predictions of one network for all images, in order.
+class Missed:
+    """An image without a prediction: `problems` are its errors, or `skipped` is why the file is none.
 
-    `weights` is the source of the weights, empty if the model does not state it. `provider` is ONNX Runtime's provider
-    that ran the network, `onnxruntime` the version. `failures` are errors of images without a prediction, `status` is
-    the exit status for them, 0 without failures. `notes` are those of the network.
+    `status` is the exit status for it: 0 for a skipped file.
     """
+
+    image: str
+    problems: tuple[Diagnostic, ...] = ()
+    skipped: str = ""
+    status: int = 0
+    frame: int | None = None
+
+
+Row: TypeAlias = Prediction | Missed
+"""The result for one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What ran: the name of the network, its precision, the source of its weights (empty if the model does not state
+    it), ONNX Runtime's provider and version."""
 
     model: str
     precision: str
     weights: str
     provider: str
     onnxruntime: str
-    images: tuple[Prediction, ...]
-    failures: tuple[Diagnostic, ...]
-    status: int
-    notes: tuple[Diagnostic, ...]
 
     @property
     def random_weights(self) -> bool:
         return self.weights.startswith("random")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult(ModelInfo):
+    """The predictions of one network for all images, in order.
+
+    `failures` are errors of images without a prediction, `status` is the exit status for them, 0 without failures.
+    `notes` are those of the network. `skipped` are files that are no images.
+    """
+
+    images: tuple[Prediction, ...]
+    failures: tuple[Diagnostic, ...]
+    status: int
+    notes: tuple[Diagnostic, ...]
+    skipped: tuple[Missed, ...] = ()
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -96,43 +143,54 @@ class PredictResult:
     def data(self) -> dict[str, object]:
         """Return JSON data; the values of pictures are in their files only."""
         return {
-            "model": self.model,
-            "precision": self.precision,
-            "weights": self.weights or None,
-            "random_weights": self.random_weights,
-            "provider": self.provider,
-            "onnxruntime": self.onnxruntime,
-            "images": [_image_data(image) for image in self.images],
+            **info_data(self),
+            "images": [image_data(image) for image in self.images],
             "failures": to_json(self.failures),
         }
 
     def text(self, style: Style) -> str:
         """Return the classes, pictures and outputs of each image, and the runtime, as text."""
-        lines: list[str] = []
-        for image in self.images:
-            lines += [style.paint("name", escape_control(image.image)), *_image_lines(image), ""]
-        latency = median_high([image.latency_ms for image in self.images])
-        weights = f", weights {self.weights}" if self.weights else ""
-        precision = f", {self.precision}" if self.precision != "fp32" else ""
-        each = " per image" if len(self.images) > 1 else ""
-        lines.append(style.paint("quiet", escape_control(f"{self.model}{precision}{weights}")))
-        ran = f"ran on {self.provider} (onnxruntime {self.onnxruntime}), {latency:.1f} ms{each}"
-        lines.append(style.paint("quiet", ran))
-        return "\n".join(lines) + "\n"
+        return "".join(text_of(self, self.images, style))
 
 
-def _image_data(image: Prediction) -> dict[str, object]:
+def info_data(info: ModelInfo) -> dict[str, Any]:
+    """Return JSON data of what ran."""
     return {
-        "image": image.image,
-        "measure": image.measure,
-        "top": [{"index": c.index, "label": c.label, "value": c.value} for c in image.classes],
-        "picture": None if image.file is None else {"path": str(image.file.path), "pixels": image.file.pixels},
-        "outputs": {
-            o.name: {"shape": list(o.shape), "min": o.least, "max": o.most, "mean": o.mean} for o in image.outputs
-        },
-        "latency_ms": round(image.latency_ms, 3),
-        "notes": [note.message for note in image.notes],
+        "model": info.model,
+        "precision": info.precision,
+        "weights": info.weights or None,
+        "random_weights": info.random_weights,
+        "provider": info.provider,
+        "onnxruntime": info.onnxruntime,
     }
+
+
+def image_data(image: Prediction) -> dict[str, object]:
+    """Return JSON data of one image."""
+    return {"image": image.image, **image.data, "latency_ms": round(image.latency_ms, 3)}
+
+
+def text_of(info: ModelInfo, rows: Iterable[Row], style: Style) -> Iterator[str]:
+    """Yield the text of each prediction as it comes, then what ran."""
+    latencies = array("d")
+    for row in rows:
+        if isinstance(row, Prediction):
+            latencies.append(row.latency_ms)
+            lines = [style.paint("name", escape_control(shown_name(row.image))), *_image_lines(row)]
+            yield "\n".join([*lines, "", ""])
+    if not latencies:
+        return
+    weights = f", weights {info.weights}" if info.weights else ""
+    precision = f", {info.precision}" if info.precision != "fp32" else ""
+    each = " per image" if len(latencies) > 1 else ""
+    time = f"{median_high(latencies):.1f} ms{each}"
+    yield style.paint("quiet", escape_control(f"{info.model}{precision}{weights}")) + "\n"
+    yield style.paint("quiet", f"ran on {info.provider} (onnxruntime {info.onnxruntime}), {time}") + "\n"
+
+
+def shown_name(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 as `\\xff`."""
+    return _SURROGATE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", name)
 
 
 def _image_lines(image: Prediction) -> list[str]:

@@ -12,7 +12,7 @@ from archdsl.runtime.images import Source
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.runtime.preprocess import LegalSizes, Prepared, prepare
 from archdsl.runtime.recipe import Recipe
-from archdsl.runtime.session import Device, Session, open_session
+from archdsl.runtime.session import Device, Session, Tuning, open_session
 
 _SIZE = re.compile(r"(\w+) >= (\d+)(?:, steps of (\d+))?", re.ASCII)
 
@@ -46,16 +46,16 @@ class ImageModel:
         return prepare(source, self.recipe, self.sizes)
 
 
-def open_image_model(path: str | PathLike[str], device: Device = "auto") -> ImageModel:
+def open_image_model(path: str | PathLike[str], device: Device = "auto", tuning: Tuning = Tuning()) -> ImageModel:
     """Open a model file on a device. Raises E0802 to E0806."""
-    return as_image_model(*open_one_input(path, device))
+    return as_image_model(*open_one_input(path, device, tuning))
 
 
-def open_one_input(path: str | PathLike[str], device: Device) -> tuple[ModelFacts, Session]:
+def open_one_input(path: str | PathLike[str], device: Device, tuning: Tuning = Tuning()) -> tuple[ModelFacts, Session]:
     """Open a model file with one float32 input. Raises E0802 to E0806."""
     facts = read_facts(path)
     check_runnable(facts.path)
-    session = open_session(facts.path, device)
+    session = open_session(facts.path, device, tuning)
     if len(session.inputs) != 1:
         names = ", ".join(list(session.inputs)[:8])
         raise error("E0806", f"`{facts.path.name}` has {len(session.inputs)} inputs ({names}); an image fills only one")

@@ -727,8 +727,10 @@ def test_two_pictures_of_one_name_do_not_replace_each_other(tmp_path: Path) -> N
         twins.append(tmp_path / folder / "cat.jpg")
         twins[-1].write_bytes(CAT.read_bytes())
     assert len(archdsl.predict("edge_filter", [twins[0]] * 2, folder=tmp_path).images) == 2
-    found = refusal(lambda: archdsl.predict("edge_filter", twins, folder=tmp_path))
-    assert (found.code, "cat.edge_filter.png" in found.message) == ("E0003", True)
+    result = archdsl.predict("edge_filter", twins, folder=tmp_path)
+    (found,) = result.failures
+    assert (found.code, "cat.edge_filter.png" in found.message, result.status) == ("E0003", True, 2)
+    assert [image.image for image in result.images] == [str(twins[0])]
 
 
 def test_an_image_that_cannot_be_used_is_a_failure(tmp_path: Path) -> None:

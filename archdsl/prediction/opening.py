@@ -1,0 +1,94 @@
+"""The model file of a prediction: a compiled model, or a spec that is compiled first."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from archdsl.axes import IMAGE, VECTOR, is_picture, kind_of
+from archdsl.backends.onnx.half_precision import DTYPES, Precision
+from archdsl.diagnostics import Diagnostic, error
+from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range
+from archdsl.network import Network, as_network, label_note
+from archdsl.network.checks import MAX_SEED
+from archdsl.progress import Watch, watched
+from archdsl.runtime.model import check_unchanged, is_model
+from archdsl.shapes import format_shape
+
+
+class ModelOptions(TypedDict, total=False):
+    """How to compile a spec: `weights` and `seed` as `Network.weights`, `precision` (`fp32`, `fp16` or `bf16`), `args`
+    and `input` as `load`."""
+
+    weights: str | Path | Mapping[str, object] | None
+    seed: int | None
+    precision: Precision
+    args: Mapping[str, object] | None
+    input: str | Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A network, and how to compile it unless it is a compiled model."""
+
+    source: str | Path | Network
+    weights: str | Path | Mapping[str, object] | None = None
+    seed: int | None = None
+    precision: Precision = "fp32"
+    args: Mapping[str, object] | None = None
+    input: str | Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        check_mappings(args=self.args)
+        if self.seed is not None:
+            check_range("seed", self.seed, 0, MAX_SEED)
+        check_choice("precision", self.precision, DTYPES)
+
+    @property
+    def files(self) -> tuple[str | Path, ...]:
+        """The files that the run reads, which no output may replace."""
+        sources = self.source.files if isinstance(self.source, Network) else (self.source,)
+        return (*sources, *((self.weights,) if isinstance(self.weights, (str, Path)) else ()))
+
+    @contextmanager
+    def opened(self, watch: Watch | None) -> Iterator[tuple[Path, tuple[Diagnostic, ...]]]:
+        """The model file, which exists meanwhile, and notes on the network and the weights."""
+        if not isinstance(self.source, Network) and is_model(self.source):
+            check_unchanged(
+                self.source,
+                weights=self.weights is not None,
+                seed=self.seed is not None,
+                precision=self.precision != "fp32",
+                args=bool(self.args),
+                input=self.input is not None,
+            )
+            yield Path(self.source), ()
+            return
+        network = as_network(self.source, self.args, self.input)
+        _check_input(network)
+        values = network.weights(self.weights, self.seed or 0)
+        with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
+            path = Path(folder) / f"{network.name}.onnx"
+            progress = watched(watch, f"compiling {network.name}")
+            network.to_onnx(path, values, precision=self.precision, progress=progress)
+            yield path, (*label_note(network.document, network.classes), *values.notes)
+
+
+def _check_input(network: Network) -> None:
+    """Raises E0806 if the network's input is neither an image nor a vector, whose values are those of an image."""
+    shape = network.input
+    if isinstance(shape, dict):
+        raise error("E0806", f"`{network.name}` has {len(shape)} inputs; an image fills only one")
+    kind = kind_of(shape)
+    if kind not in (IMAGE, VECTOR):
+        raise error(
+            "E0806",
+            f"the input of `{network.name}` is {kind.noun} of {format_shape(shape)}; `predict` reads image files",
+            help="`archdsl compile` writes a model, which ONNX Runtime and PyTorch run on arrays",
+        )
+    if network.recipe is None or (kind is IMAGE and not is_picture(shape)):
+        raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image has 1 or 3")
