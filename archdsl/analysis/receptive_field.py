@@ -13,7 +13,7 @@ All ops are those of inference: a batch norm reads one pixel, although in traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, gcd, inf, lcm
+from math import ceil, floor, gcd, inf, lcm
 from typing import NamedTuple, TypeAlias
 
 from archdsl.axes import axes_of, in_short
@@ -117,10 +117,27 @@ def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
     A global op (gap, flatten, a norm over the image, a product with a gate), every node after it, a vector input, and a
     merge of vectors from inputs with different axes have None.
     """
+    known = _all_fields(graph)
+    return tuple(None if axes is None else tuple(fields.size for fields in axes) for axes in known)
+
+
+def field_at(graph: Graph, node: int, place: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
+    """Return the first pixel and the end of the receptive field of one value of a node, along each axis.
+
+    `place` is the position of the value on its map. Pixels outside of the image are padding. None: the whole input.
+    """
+    axes = _all_fields(graph)[node]
+    if axes is None:
+        return None
+    ends = ((fields.start(value), fields.end(value)) for fields, value in zip(axes, place, strict=True))
+    return tuple((floor(start + _ROUNDING), ceil(end - _ROUNDING)) for start, end in ends)
+
+
+def _all_fields(graph: Graph) -> list[tuple[_Fields, ...] | None]:
     known: list[tuple[_Fields, ...] | None] = []
     for node in graph.nodes:
         known.append(_fields(node, [known[i] for i in node.sources]))
-    return tuple(None if axes is None else tuple(fields.size for fields in axes) for axes in known)
+    return known
 
 
 def _fields(node: Node, inputs: list[tuple[_Fields, ...] | None]) -> tuple[_Fields, ...] | None:

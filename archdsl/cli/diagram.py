@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option
+from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option, weights_option
 from archdsl.drawing.diagram import STYLES
 from archdsl.drawing.paper import PAPERS
 
@@ -99,6 +99,12 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 @click.option("--font", metavar="FONT", help="sans (Helvetica) or serif (Times). Default: sans.")
 @click.option("--font-size", type=float, metavar="POINTS", help="Largest size of the main labels on paper.")
 @click.option("--fragment", is_flag=True, help="Of .tex, only the picture: for \\input in another document.")
+@click.option(
+    "--image",
+    metavar="FILE",
+    help="Draw what each --focus sees of a photograph, and what it answers (--style article).",
+)
+@weights_option
 @click.option("--partial", is_flag=True, help="If the spec has errors, draw what is known. Exits with 1 anyway.")
 @arg_option
 @input_option

@@ -27,6 +27,9 @@ STYLES: Mapping[str, str] = {
 }
 """Style -> the function that draws a network in several ways, the best first: `Request -> Iterator[Painter]`."""
 
+PHOTOGRAPH = "archdsl.drawing.article.photograph:attempts"
+"""The same for nodes on a photograph, in the style `article`: `(Sequence[Request], Request) -> Iterator[Painter]`."""
+
 OF_GRAPH: Mapping[str, str] = {
     "dot": "archdsl.drawing.graph.dot:write",
     "mmd": "archdsl.drawing.graph.mermaid:write",
@@ -66,6 +69,9 @@ def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph")
     """
     for request in requests:
         check(style, format, request.view)
+        if request.photo is not None and style != "article":
+            message = f"the style `{style}` has no photographs"
+            raise error("E0727", message, status=2, help="`image` needs the style `article`")
         _check_marks(request.graph, style, format)
     check_several(requests, format)
     if format in OF_GRAPH:
@@ -81,7 +87,11 @@ def painter(requests: Sequence[Request], style: str = "graph") -> Painter:
         _check_marks(request.graph, style, "svg")
     check_several(requests, "svg")
     attempts = load(STYLES[style])
-    return readable(attempts if len(requests) == 1 else partial(figures, attempts, requests), requests[0])
+    if requests[0].photo is not None:
+        attempts = partial(load(PHOTOGRAPH), requests)
+    elif len(requests) > 1:
+        attempts = partial(figures, attempts, requests)
+    return readable(attempts, requests[0])
 
 
 def check_several(requests: Sequence[Request], format: str) -> None:

@@ -37,7 +37,7 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     labels = [f"{a} {shorten(panel.label[0], 44)}" if named else a for a, panel in zip(letters, panels, strict=False)]
     slots = [max(panel.width, text_width(label, LABEL, bold=True)) for panel, label in zip(panels, labels, strict=True)]
     paper = PORTRAIT.width if options.width_points is None else options.width_points
-    rows = list(_rows(slots, paper / READ - 2 * MARGIN))
+    rows = list(rows_of(slots, paper / READ - 2 * MARGIN))
     width = max(sum(slots[n] for n in row) + GAP * (len(row) - 1) for row in rows) + 2 * MARGIN
     members: list[Element] = []
     y = 0.0
@@ -70,11 +70,11 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     )
 
 
-def _rows(widths: Sequence[float], room: float) -> Iterator[list[int]]:
-    """The numbers of the pictures in each row, which is as long as the room allows."""
+def rows_of(widths: Sequence[float], room: float, gap: float = GAP) -> Iterator[list[int]]:
+    """Yield the numbers of the pictures in each row, which is as long as the room allows."""
     row: list[int] = []
     for number, width in enumerate(widths):
-        if row and sum(widths[n] for n in row) + width + GAP * len(row) > room:
+        if row and sum(widths[n] for n in row) + width + gap * len(row) > room:
             yield row
             row = []
         row.append(number)

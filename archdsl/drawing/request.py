@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from archdsl.diagnostics.arguments import check_choice, check_range, check_type
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.paper import MIN_FONT, PAGE_MM, PAPERS, Font, PaperName
-from archdsl.drawing.scene import PORTRAIT, Sheet
+from archdsl.drawing.scene import PORTRAIT, Bitmap, Sheet
 from archdsl.graph import Graph
 
 ThemeChoice: TypeAlias = Literal["auto", "light", "dark", "print"]
@@ -118,6 +118,36 @@ class Request:
     options: Options = field(default_factory=Options)
     time_limit_s: float = TIME_LIMIT_S
     """Time limit of each run of the layout engine."""
+    photo: Photo | None = None
+    """The photograph that the network sees, for a figure of its focus on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photograph as a network sees it, one node, and what the node sees and answers.
+
+    `sizes` are those of the node's output. `field` has the first pixel and the end of the receptive field of its middle
+    value along each axis, outside of the image too; None: the whole image.
+    """
+
+    name: str
+    seen: Bitmap
+    node: int
+    sizes: tuple[int, ...]
+    field: tuple[tuple[int, int], ...] | None
+    response: Response | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Response(NamedTuple):
+    """The first maps of a node's output in grey: `black` and `white` are the values of these greys, `least` and `most`
+    those of all maps."""
+
+    maps: tuple[Bitmap, ...]
+    black: float
+    white: float
+    least: float
+    most: float
 
 
 class Diagram(NamedTuple):

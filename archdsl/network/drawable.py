@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_names
-from archdsl.graph import Graph
 
 if TYPE_CHECKING:
+    from archdsl.backends.weights.resolve import WeightsSource
     from archdsl.compilation.onnx_options import AnyPath
     from archdsl.drawing.model.drawing import Level
     from archdsl.drawing.paper import Font, PaperName
     from archdsl.drawing.request import Direction, Heat, Options, Request, Style, ThemeChoice
     from archdsl.drawing.save import Format, SavedDiagram
     from archdsl.drawing.shown import Page, Picture
+    from archdsl.network.photograph import Photographed
 
 
 class Drawable:
     """What is drawn: one network, or the several of a figure. `files` are those that no drawing may replace."""
 
     @property
-    def graphs(self) -> tuple[Graph, ...]:
+    def networks(self) -> tuple[Photographed, ...]:
         """The networks, in the order in which they are drawn."""
         raise NotImplementedError
 
@@ -37,6 +39,8 @@ class Drawable:
         focus: str | Sequence[str] = "",
         expand: Sequence[str] = (),
         *,
+        image: AnyPath | None = None,
+        weights: WeightsSource | None = None,
         theme: ThemeChoice = "auto",
         color: Heat = "kind",
         shapes: bool = True,
@@ -54,16 +58,19 @@ class Drawable:
         `.caption` and `.alt` are texts for a document.
 
         `level`: network, block or layer; `focus`: the path of the one block to draw, or several paths for a picture of
-        each, side by side; `expand`: paths of collapsed blocks to expand. The others are those of
-        `archdsl.drawing.request.Options`. Raises E0711 to E0717 and E0721; E0001 for an unknown name, E0002 for a size
-        out of range, E0004 for an argument of another type, E0726 for a focus too many.
+        each, side by side; `expand`: paths of collapsed blocks to expand. `image`: a photograph, for the style
+        `article`: what each focus sees of it, and what it answers with the filters of the spec or with `weights`. The
+        others are those of `archdsl.drawing.request.Options`. Raises E0711 to E0717 and E0721; E0001 for an unknown
+        name, E0002 for a size out of range, E0004 for an argument of another type, E0726 for a focus too many; with an
+        image as `archdsl.network.photograph.photographed`.
         """
         from archdsl.drawing.request import Options
         from archdsl.drawing.shown import Picture
 
         size = width_mm, height_mm, paper, min_font, font, font_size
         options = Options(theme, color, shapes, title, legend, direction, *size)
-        return Picture(self._requests(level, focus, expand, options), style, self.files)
+        requests = self._requests(level, focus, expand, options, image, weights)
+        return Picture(requests, style, self._read_files(image))
 
     def page(
         self,
@@ -96,6 +103,8 @@ class Drawable:
         focus: str | Sequence[str] = "",
         expand: Sequence[str] = (),
         *,
+        image: AnyPath | None = None,
+        weights: WeightsSource | None = None,
         theme: ThemeChoice = "auto",
         color: Heat = "kind",
         shapes: bool = True,
@@ -125,11 +134,21 @@ class Drawable:
 
         size = width_mm, height_mm, paper, min_font, font, font_size
         options = Options(theme, color, shapes, title, legend, direction, *size, dpi, fragment)
-        requests = self._requests(level, focus, expand, options)
-        return save(requests, path, format, style, inputs=self.files, force=force)
+        requests = self._requests(level, focus, expand, options, image, weights)
+        return save(requests, path, format, style, inputs=self._read_files(image), force=force)
+
+    def _read_files(self, image: AnyPath | None) -> tuple[str, ...]:
+        """The files that no drawing may replace."""
+        return (*self.files, *([] if image is None else [os.fspath(image)]))
 
     def _requests(
-        self, level: Level, focus: str | Sequence[str], expand: Sequence[str], options: Options
+        self,
+        level: Level,
+        focus: str | Sequence[str],
+        expand: Sequence[str],
+        options: Options,
+        image: AnyPath | None = None,
+        weights: WeightsSource | None = None,
     ) -> list[Request]:
         """A request for each picture: of each network with its own focus or the same, or of one with each focus.
 
@@ -142,15 +161,20 @@ class Drawable:
         if not isinstance(focus, str):
             check_names("focus", focus)
         paths: list[str] = [focus] if isinstance(focus, str) else list(focus) or [""]
-        graphs = self.graphs
-        if len(graphs) == 1 or len(paths) == 1:
-            pairs = [(graph, path) for graph in graphs for path in paths]
-        elif len(graphs) == len(paths):
-            pairs = list(zip(graphs, paths, strict=True))
+        networks = self.networks
+        if len(networks) == 1 or len(paths) == 1:
+            pairs = [(network, path) for network in networks for path in paths]
+        elif len(networks) == len(paths):
+            pairs = list(zip(networks, paths, strict=True))
         else:
-            message = f"{len(paths)} focuses for {len(graphs)} networks"
+            message = f"{len(paths)} focuses for {len(networks)} networks"
             raise error("E0726", message, status=2, help="set one for all, or one for each (`''`: all of it)")
-        return [Request(graph, View(level, path, tuple(expand)), options) for graph, path in pairs]
+        requests = [Request(network.graph, View(level, path, tuple(expand)), options) for network, path in pairs]
+        if image is None:
+            return requests
+        from archdsl.network.photograph import photographed
+
+        return photographed([network for network, _ in pairs], requests, image, weights)
 
     def _repr_mimebundle_(
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_type
-from archdsl.graph import Graph
 from archdsl.network.drawable import Drawable
 from archdsl.network.network import Network
 from archdsl.network.open import AnyPath, as_network
@@ -16,14 +15,14 @@ class Figure(Drawable):
     """Several networks that are drawn side by side, with the labels (a), (b), ... and a caption."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
-        self.networks = tuple(networks)
+        self._networks = tuple(networks)
 
     def __repr__(self) -> str:
         return f"<Figure {', '.join(network.name for network in self.networks)}>"
 
     @property
-    def graphs(self) -> tuple[Graph, ...]:
-        return tuple(network.graph for network in self.networks)
+    def networks(self) -> tuple[Network, ...]:
+        return self._networks
 
     @property
     def files(self) -> tuple[str, ...]:

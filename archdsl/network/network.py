@@ -76,8 +76,8 @@ class Network(Drawable):
     # --- properties --------------------------------------------------------------------------------------
 
     @property
-    def graphs(self) -> tuple[Graph, ...]:
-        return (self.graph,)
+    def networks(self) -> tuple[Network, ...]:
+        return (self,)
 
     @property
     def complete(self) -> bool:

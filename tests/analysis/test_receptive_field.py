@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import archdsl
-from archdsl.analysis.receptive_field import receptive_fields
+from archdsl.analysis.receptive_field import field_at, receptive_fields
 from archdsl.graph import Graph
 from archdsl.shapes import concrete
 from tests.ops.cases import CASES, Case
@@ -315,3 +315,27 @@ def test_inputs_with_different_axes_have_no_common_field() -> None:
     graph = archdsl.loads(textwrap.dedent(text)).graph
     fields = {node.path: field for node, field in zip(graph.nodes, receptive_fields(graph), strict=True)}
     assert (fields["u"], fields["v"], fields["c"], fields["d"]) == ((9,), (4, 4), None, None)
+
+
+def test_the_field_of_one_value_has_its_place() -> None:
+    """Each pixel of the image is changed by itself: those that change the value are the field."""
+    text = "name: n\ninput: 1x24x31\nnet: {a: 3x3 conv 2 /2 pad=0, b: 3x5 conv 2 /1x2 pad=2 linear, up: upsample 2}"
+    graph = archdsl.loads(text).graph
+    network = to_torch(graph).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5)
+    for node in ("a", "b", "up"):
+        number = graph.by_path[node].id
+        place = [size // 2 for size in concrete(graph.nodes[number].shape)[1:]]
+        image = torch.rand((1, 1, 24, 31), dtype=torch.float64, requires_grad=True)
+        value = image
+        for name in ("a", "b", "up"):
+            value = getattr(network, name)(value)
+            if name == node:
+                break
+        value[0, :, place[0], place[1]].sum().backward()
+        rows, columns = (image.grad[0, 0].abs().sum(dim=axis).nonzero().flatten() for axis in (1, 0))
+        expected = tuple((int(lines[0]), int(lines[-1]) + 1) for lines in (rows, columns))
+        assert field_at(graph, number, place) == expected, node

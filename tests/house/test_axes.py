@@ -147,6 +147,8 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("backends/torch/layers.py", (NAME,), "the text for images, of which `layer_text` makes that for the others"),
     ("backends/weights/safetensors.py", (RANK,), "tensors of a file, which may have any rank"),
     ("drawing/article/convolution.py", (UNPACKED, INDEX), "a figure has slices, rows and columns, for every kind"),
+    ("drawing/article/photograph.py", (UNPACKED, INDEX, RANK), "a photograph has rows and columns"),
+    ("network/photograph.py", tuple(CHECKS), "a photograph has rows and columns"),
     ("drawing/article/windows.py", (UNPACKED,), "a grid has rows and columns, for every kind"),
     ("drawing/volumes/spots.py", (UNPACKED, LISTED), "the table of boxes, and the extents of one"),
     ("drawing/graph/labels.py", tuple(CHECKS), "the space around the text of a box"),

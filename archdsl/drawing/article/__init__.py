@@ -11,20 +11,18 @@ from archdsl.diagnostics import ArchError, error
 from archdsl.drawing.article.blocks import INCEPTION, MOST_BOXES, RESIDUAL, block_figure
 from archdsl.drawing.article.convolution import convolution
 from archdsl.drawing.article.dense import dense_figure
-from archdsl.drawing.article.figure import Figure
+from archdsl.drawing.article.figure import Figure, framed
 from archdsl.drawing.article.perceptron import chain, perceptron
-from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.focus import known_paths, require_path
 from archdsl.drawing.model.words import describe
 from archdsl.drawing.request import Request
-from archdsl.drawing.scene import Point, Scene, Text, moved, shorten
+from archdsl.drawing.scene import Scene, shorten
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Add, Concat, Conv, Fc, Flatten, Input
 from archdsl.report.words import block_name
 
-MARGIN = 14.0
 DRAWS = (
     "fully connected layers as neurons, a convolution, an inception, residual or dense block, and any other block"
     f" of at most {MOST_BOXES} boxes"
@@ -51,7 +49,12 @@ def painter(request: Request) -> Painter:
     if subject is None:
         raise _no_figure(graph, focus)
     chosen, described = subject, describe(graph, _part(graph, subject))
-    return lambda theme: described(_framed(graph, chosen, _figure(graph, chosen, theme), theme, request.options.title))
+
+    def painted(theme: Theme) -> Scene:
+        figure = _figure(graph, chosen, theme)
+        return described(framed(graph.name, _line(graph, chosen, figure), figure, theme, request.options.title))
+
+    return painted
 
 
 def _part(graph: Graph, subject: Subject) -> Part:
@@ -142,27 +145,9 @@ def _no_figure(graph: Graph, focus: str) -> ArchError:
     return error("E0717", f"{where} has no figure in the style `article`", status=2, help=f"the style draws {DRAWS}")
 
 
-def _framed(graph: Graph, subject: Subject, figure: Figure, theme: Theme, title: str | None) -> Scene:
-    """The figure with the network's name or `title` above (empty: none) and notes below."""
-    name = shorten(graph.name if title is None else title, 48)
+def _line(graph: Graph, subject: Subject, figure: Figure) -> str:
+    """What the figure shows: its kind, and the path and the call of the part."""
     called = figure.about or subject.path
     if isinstance(subject, Scope) and not figure.about and (subject.block is not None or subject.label):
         called = f"{subject.path} = {subject.label or block_name(graph, subject)}"
-    line = shorten(f"{figure.kind}: {called}" if called else figure.kind, 90)
-    beside = MARGIN + text_width(name, 13, bold=True) + 10
-    head = beside + text_width(line, 8.5) - MARGIN if name else 0.0
-    width = max(figure.width, head, *(text_width(note, 7.5) for note in figure.notes), 0) + 2 * MARGIN
-    top = 38.0 if name else MARGIN
-    scene = Scene(f"{name}: {line}" if name else line, "", width, top, theme.background, caption=" ".join(figure.notes))
-    scene.label = (graph.name, line)
-    if name:
-        scene.members.append(Text(Point(MARGIN, 21), name, 13, theme.ink, "start", bold=True))
-        scene.members.append(Text(Point(beside, 21), line, 8.5, theme.quiet, "start"))
-    left = (width - figure.width) / 2
-    scene.members += [moved(member, left, top) for member in figure.members]
-    scene.height = top + figure.height + 6
-    for note in figure.notes:
-        scene.height += 11
-        scene.members.append(Text(Point(MARGIN, scene.height), note, 7.5, theme.quiet, "start"))
-    scene.height += MARGIN
-    return scene
+    return shorten(f"{figure.kind}: {called}" if called else figure.kind, 90)

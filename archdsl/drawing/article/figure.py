@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import Cluster, Item, Point, Polygon, Text, rectangle
+from archdsl.drawing.scene import Cluster, Item, Point, Polygon, Scene, Text, moved, rectangle, shorten
 from archdsl.drawing.theme import Look, Theme
 
 WORDS, SMALL = 8.5, 7.0
+MARGIN = 14.0
+NOTE = 7.5
 
 
 @dataclass(slots=True)
@@ -24,6 +26,29 @@ class Figure:
     notes: list[str] = field(default_factory=list)
     about: str = ""
     """What the figure shows if not the part that was asked for: the chain around a fully connected layer."""
+
+
+def framed(name: str, line: str, figure: Figure, theme: Theme, title: str | None) -> Scene:
+    """Return the figure with the name or `title` (empty: none) and a line about it above, and its notes below."""
+    head = shorten(name if title is None else title, 48)
+    beside = MARGIN + text_width(head, 13, bold=True) + 10
+    wide = beside + text_width(line, 8.5) - MARGIN if head else 0.0
+    width = max(figure.width, wide, *(text_width(note, NOTE) for note in figure.notes), 0) + 2 * MARGIN
+    top = 38.0 if head else MARGIN
+    called = f"{head}: {line}" if head else line
+    scene = Scene(called, "", width, top, theme.background, caption=" ".join(figure.notes))
+    scene.label = (name, line)
+    if head:
+        scene.members.append(Text(Point(MARGIN, 21), head, 13, theme.ink, "start", bold=True))
+        scene.members.append(Text(Point(beside, 21), line, 8.5, theme.quiet, "start"))
+    left = (width - figure.width) / 2
+    scene.members += [moved(member, left, top) for member in figure.members]
+    scene.height = top + figure.height + 6
+    for note in figure.notes:
+        scene.height += 11
+        scene.members.append(Text(Point(MARGIN, scene.height), note, NOTE, theme.quiet, "start"))
+    scene.height += MARGIN
+    return scene
 
 
 def label_box(

@@ -1,4 +1,4 @@
-"""A picture as data: polygons, paths, circles and texts, painted in order. `svg` and `tikz` write it.
+"""A picture as data: polygons, paths, circles, texts and pixels, painted in order. `svg` and `tikz` write it.
 
 Lengths are in points. The texts of a spec are plain text in `Text` and `Cluster`; each writer quotes them for its
 format.
@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import dist
+from struct import pack
 from typing import Literal, NamedTuple, TypeAlias
+from zlib import compress, crc32
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
 Dashes: TypeAlias = tuple[float, ...]
@@ -120,7 +122,42 @@ class Text:
     """The background colour, drawn around the letters so that they stay readable on a line. Empty: no halo."""
 
 
-Item: TypeAlias = Polygon | Path | Circle | Text
+class Bitmap(NamedTuple):
+    """Pixels in rows from the top left: one byte each if grey, else three, red, green and blue."""
+
+    columns: int
+    rows: int
+    data: bytes
+
+    @property
+    def channels(self) -> int:
+        return len(self.data) // (self.columns * self.rows)
+
+    def png(self) -> bytes:
+        """Return the pixels as a PNG file."""
+
+        def chunk(kind: bytes, body: bytes) -> bytes:
+            return pack(">I", len(body)) + kind + body + pack(">I", crc32(kind + body))
+
+        wide = self.columns * self.channels
+        lines = b"".join(b"\0" + self.data[n : n + wide] for n in range(0, len(self.data), wide))
+        head = pack(">IIBBBBB", self.columns, self.rows, 8, 0 if self.channels == 1 else 2, 0, 0, 0)
+        parts = chunk(b"IHDR", head), chunk(b"IDAT", compress(lines, 9)), chunk(b"IEND", b"")
+        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """An image of pixels, in any theme the same."""
+
+    at: Point
+    """The top left corner."""
+    width: float
+    height: float
+    bitmap: Bitmap
+
+
+Item: TypeAlias = Polygon | Path | Circle | Text | Raster
 
 
 @dataclass(slots=True)
@@ -223,6 +260,8 @@ def _scaled(member: Element, factor: float) -> Element:
         return replace(member, members=[_scaled(m, factor) for m in member.members], shift=at(member.shift))
     if isinstance(member, Text):
         return replace(member, at=at(member.at), size=member.size * factor)
+    if isinstance(member, Raster):
+        return replace(member, at=at(member.at), width=member.width * factor, height=member.height * factor)
     dashes, width = tuple(length * factor for length in member.dashes), member.width * factor
     if isinstance(member, Path):
         points = tuple(map(at, member.points))
@@ -247,7 +286,7 @@ def moved(member: Element, x: float, y: float) -> Element:
 
 def moved_item(item: Item, x: float, y: float) -> Item:
     """Return an item shifted by (x, y)."""
-    if isinstance(item, Text):
+    if isinstance(item, Text | Raster):
         return replace(item, at=Point(item.at.x + x, item.at.y + y))
     if isinstance(item, Circle):
         return replace(item, center=Point(item.center.x + x, item.center.y + y))

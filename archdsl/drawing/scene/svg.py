@@ -1,17 +1,18 @@
 """Write a scene as SVG: text stays text, clusters have titles, and each style is a class of the style sheet.
 
 With a second scene, the same in dark colours, the style sheet is dark if the reader prefers dark. The SVG contains no
-script and no URL.
+script, and no URL but the pixels of rasters.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from math import hypot
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 from archdsl.drawing.metrics import FAMILY
@@ -28,6 +29,7 @@ from archdsl.drawing.scene import (
     Path,
     Point,
     Polygon,
+    Raster,
     Scene,
     Text,
 )
@@ -76,6 +78,9 @@ def to_svg(
     )
 
 
+_Styled: TypeAlias = Polygon | Path | Circle | Text
+
+
 class _ItemStyle(NamedTuple):
     """The CSS properties of an item."""
 
@@ -122,11 +127,11 @@ class _StyleSheet:
     def name(self, style: _ItemStyle, dark: _ItemStyle | None) -> str:
         return self.names.setdefault((style, dark), f"c{len(self.names)}")
 
-    def class_of(self, item: Item, dark: Item | None) -> str:
+    def class_of(self, item: _Styled, dark: Item | None) -> str:
         """The class of an item and its counterpart in dark colours."""
-        return self.name(self.style(item), None if dark is None else self.style(dark))
+        return self.name(self.style(item), None if dark is None or isinstance(dark, Raster) else self.style(dark))
 
-    def style(self, item: Item) -> _ItemStyle:
+    def style(self, item: _Styled) -> _ItemStyle:
         if isinstance(item, Text):
             return _ItemStyle(item.color, item.halo, _HALO, (), item.size, item.bold, bool(item.halo))
         if isinstance(item, Path):
@@ -192,6 +197,8 @@ def _cluster(cluster: Cluster, dark: Cluster | None, sheet: _StyleSheet) -> str:
 
 
 def _item(item: Item, dark: Item | None, sheet: _StyleSheet) -> str:
+    if isinstance(item, Raster):
+        return _raster(item, sheet)
     name = sheet.class_of(item, dark)
     if isinstance(item, Circle):
         x, y, radius = map(sheet.number, (*item.center, item.radius))
@@ -203,6 +210,14 @@ def _item(item: Item, dark: Item | None, sheet: _StyleSheet) -> str:
     if isinstance(item, Polygon):
         return _polygon(item, name, sheet)
     return _path(item, name, dark.line if isinstance(dark, Path) else None, sheet)
+
+
+def _raster(item: Raster, sheet: _StyleSheet) -> str:
+    x, y, width, height = map(sheet.number, (*item.at, item.width, item.height))
+    data = b64encode(item.bitmap.png()).decode()
+    place = f'x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none"'
+    place += ' image-rendering="optimizeSpeed"' if item.width > item.bitmap.columns else ""  # large pixels stay sharp
+    return f'<image {place} href="data:image/png;base64,{data}"/>'
 
 
 def _polygon(item: Polygon, name: str, sheet: _StyleSheet) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import ORIGIN, Circle, Cluster, Element, Item, Path, Point, Scene, Text, items_of
+from archdsl.drawing.scene import ORIGIN, Circle, Cluster, Element, Item, Path, Point, Raster, Scene, Text, items_of
 
 _MAX_NAME = 80
 
@@ -89,6 +89,8 @@ def _extent(item: Item) -> tuple[Point, ...]:
     if isinstance(item, Circle):
         (x, y), r = item.center, item.radius
         return Point(x - r, y - r), Point(x + r, y + r)
+    if isinstance(item, Raster):
+        return item.at, Point(item.at.x + item.width, item.at.y + item.height)
     if isinstance(item, Text):
         width = text_width(item.text, item.size, item.bold)
         left = item.at.x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[item.anchor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from zlib import crc32
+from zlib import compress, crc32
 
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.paper import Font
@@ -16,6 +16,7 @@ from archdsl.drawing.scene import (
     Path,
     Point,
     Polygon,
+    Raster,
     Scene,
     Text,
     moved_item,
@@ -63,6 +64,8 @@ _LETTERS = frozenset(
 
 _LARGEST = 14_400.0
 """The largest page of a PDF in points, which is less than TeX's largest length."""
+_DIGITS = 100
+"""Digits of a raster in a line of the file."""
 _BEHIND = 0.6
 """Margin of the background behind a text, in points."""
 
@@ -82,6 +85,9 @@ _BEGIN = r"""\let\lettering\{family}
 """`\\atmost` limits each text to its width in the layout, in any font of the document."""
 _END = "\\end{tikzpicture}\n"
 _PLACES = "% The place of each box. Move one here: its texts and the ends of its arrows follow.\n"
+_PIXELS = r"""\ifdefined\pdfextension\def\pixels#1{\pdfextension literal{#1}}\else\def\pixels#1{\pdfliteral{#1}}\fi
+"""
+"""How LuaLaTeX and pdfLaTeX write an image of PDF; no other engine can."""
 
 
 def to_tikz(scene: Scene, font: Font = "sans", fragment: bool = False) -> str:
@@ -106,6 +112,7 @@ def to_tikz(scene: Scene, font: Font = "sans", fragment: bool = False) -> str:
         lines.append(
             f"\\fill[{palette.colors[scene.background]}] (0,0) rectangle ({size['width']},{size['height']});\n"
         )
+    lines += [_PIXELS] if any(isinstance(item, Raster) for item in scene.items()) else []
     lines += _picture(scene, palette)
     return "".join([*lines, _END, *([] if fragment else ["\\end{document}\n"])])
 
@@ -195,6 +202,8 @@ def _colors(item: Item) -> tuple[str, ...]:
         return (item.color, item.halo)
     if isinstance(item, Path):
         return (item.line,)
+    if isinstance(item, Raster):
+        return ()
     fill = item.fill
     return (fill.ground, fill.line, item.line) if isinstance(fill, Hatch) else (fill, item.line)
 
@@ -217,6 +226,8 @@ def _pattern(hatch: Hatch, name: str) -> str:
 def _item(item: Item, palette: _Palette, name: str = "") -> str:
     if isinstance(item, Text):
         return _text(item, palette, name)
+    if isinstance(item, Raster):
+        return _raster(item)
     if isinstance(item, Path):
         return _path(item, palette)
     options = palette.options_of(item.fill, item.line, item.width, item.dashes)
@@ -226,6 +237,17 @@ def _item(item: Item, palette: _Palette, name: str = "") -> str:
         corners = f"{_p(item.points[0])} rectangle {_p(item.points[2])}"
         return f"\\path[{options},rounded corners={number(item.round)}bp] {corners};"
     return f"\\path[{options}] {' -- '.join(map(_p, item.points))} -- cycle;"
+
+
+def _raster(item: Raster) -> str:
+    """An inline image of PDF, in hexadecimal digits: no other file is needed."""
+    pixels = item.bitmap
+    space = "G" if pixels.channels == 1 else "RGB"
+    digits = compress(pixels.data, 9).hex().upper()
+    lines = "\n".join(digits[n : n + _DIGITS] for n in range(0, len(digits), _DIGITS))
+    matrix = f"{number(item.width)} 0 0 {number(item.height)} 0 {number(-item.height)} cm"
+    head = f"BI /W {pixels.columns} /H {pixels.rows} /CS /{space} /BPC 8 /F [/AHx /Fl] ID"
+    return f"\\node at {_p(item.at)} {{\\pixels{{q {matrix} {head}\n{lines}>\nEI Q}}}};"
 
 
 def _path(item: Path, palette: _Palette) -> str:
