@@ -18,7 +18,6 @@ from PIL import Image
 
 from archdsl.drawing.heat import mix
 from archdsl.drawing.picture import png
-from archdsl.drawing.request import Options
 from archdsl.drawing.scene import Circle, Item, Path, Point, Scene
 from archdsl.drawing.scene.svg import to_svg
 
@@ -82,6 +81,6 @@ def _vessel(draw: random.Random, start: Point, angle: float, bend: float, width:
 
 
 if __name__ == "__main__":
-    image = Image.open(BytesIO(png(to_svg(scene()).encode(), Options(dpi=72))))
+    image = Image.open(BytesIO(png(to_svg(scene()), 72)))
     image.convert("RGB").save(TARGET, optimize=True)
     print(f"wrote {TARGET.name}")

@@ -67,13 +67,7 @@ def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph")
     E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, E0721 if no
     drawing is readable at the requested size, and the errors of `check`.
     """
-    for request in requests:
-        check(style, format, request.view)
-        if request.photo is not None and style != "article":
-            message = f"the style `{style}` has no photographs"
-            raise error("E0727", message, status=2, help="`image` needs the style `article`")
-        _check_marks(request.graph, style, format)
-    check_several(requests, format)
+    _check_all(requests, style, format)
     if format in OF_GRAPH:
         drawn: Diagram = load(OF_GRAPH[format])(requests[0])
         return drawn
@@ -82,16 +76,23 @@ def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph")
 
 def painter(requests: Sequence[Request], style: str = "graph") -> Painter:
     """Return a function from the theme to the scene of the requests. Raises as `draw`."""
-    for request in requests:
-        check(style, "svg", request.view)
-        _check_marks(request.graph, style, "svg")
-    check_several(requests, "svg")
+    _check_all(requests, style, "svg")
     attempts = load(STYLES[style])
     if requests[0].photo is not None:
         attempts = partial(load(PHOTOGRAPH), requests)
     elif len(requests) > 1:
         attempts = partial(figures, attempts, requests)
     return readable(attempts, requests[0])
+
+
+def _check_all(requests: Sequence[Request], style: str, format: str) -> None:
+    for request in requests:
+        check(style, format, request.view)
+        _check_marks(request.graph, style, format)
+    check_several(requests, format)
+    if style != "article" and any(request.photo is not None for request in requests):
+        help = "`--image` needs `--style article`"
+        raise error("E0727", f"the style `{style}` has no photographs", status=2, help=help)
 
 
 def check_several(requests: Sequence[Request], format: str) -> None:

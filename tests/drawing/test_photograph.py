@@ -36,13 +36,13 @@ def test_a_bitmap_is_a_png_that_others_read() -> None:
 
 def test_a_raster_is_drawn_in_every_format() -> None:
     scene = Scene("a", "", 40, 30, "#FFFFFF", [Raster(Point(10, 10), 20, 10, COLOR)])
-    svg = to_svg(scene).encode()
-    pixels = np.array(Image.open(io.BytesIO(png(svg, Options(dpi=72)))).convert("RGB"))
+    svg = to_svg(scene)
+    pixels = np.array(Image.open(io.BytesIO(png(svg, 72))).convert("RGB"))
     assert pixels.shape == (30, 40, 3)
     assert tuple(pixels[15, 12]) == (255, 0, 0) and tuple(pixels[15, 28]) == (0, 0, 255), "sharp, and in its place"
     assert tuple(pixels[5, 5]) == (255, 255, 255) == tuple(pixels[25, 15])
     pytest.importorskip("svg2pdf_py")
-    assert b"/Image" in pdf(svg, Options())
+    assert b"/Image" in pdf(svg)
 
 
 def test_tikz_has_the_pixels_as_an_inline_image() -> None:

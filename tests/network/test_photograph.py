@@ -44,7 +44,9 @@ def texts(svg: str) -> list[str]:
 
 
 def test_the_responses_of_both_strides_are_the_filters_own_and_to_scale() -> None:
-    svg = archdsl.figure(["edge_filter", "edge_filter_stride3"]).diagram(style="article", image=FUNDUS, theme="light")
+    svg = (
+        archdsl.figure(["edge_filter", "edge_filter_stride3"]).diagram(style="article", image=FUNDUS, theme="light").svg
+    )
     (wide, seen), (first, one), (third, three) = rasters(svg)
     photo = np.array(Image.open(FUNDUS).convert("RGB"))
     assert np.array_equal(seen, photo)
@@ -65,12 +67,12 @@ def test_the_responses_of_both_strides_are_the_filters_own_and_to_scale() -> Non
 
 def test_trained_weights_answer_and_random_ones_do_not(tmp_path: Path) -> None:
     net = archdsl.loads(NET)
-    silent = net.diagram(style="article", focus=["a", "b"], image=FUNDUS)
+    silent = net.diagram(style="article", focus=["a", "b"], image=FUNDUS).svg
     assert len(rasters(silent)) == 1
     assert "a sees 3 \u00d7 3 pixels" in texts(silent) and "b sees 7 \u00d7 7 pixels" in texts(silent)
     assert any("No response of a, b: that of random weights" in text for text in texts(silent))
     save(net.weights(seed=5), tmp_path / "w.safetensors")
-    svg = net.diagram(style="article", focus=["a", "b"], image=FUNDUS, weights=tmp_path / "w.safetensors")
+    svg = net.diagram(style="article", focus=["a", "b"], image=FUNDUS, weights=tmp_path / "w.safetensors").svg
     (_, seen), *maps = rasters(svg)
     assert seen.shape == (24, 24, 3) and {drawn.shape for _, drawn in maps} == {(12, 12), (6, 6)}
     assert "maps 1 to 4 of 10" in texts(svg), "four of half the size are as large as the photograph"
@@ -84,7 +86,7 @@ def test_trained_weights_answer_and_random_ones_do_not(tmp_path: Path) -> None:
 
 def test_a_large_photograph_is_reduced_where_the_network_takes_any_size(tmp_path: Path) -> None:
     Image.new("RGB", (1500, 900), (200, 100, 50)).save(tmp_path / "large.png")
-    svg = archdsl.load("edge_filter").diagram(style="article", image=tmp_path / "large.png")
+    svg = archdsl.load("edge_filter").diagram(style="article", image=tmp_path / "large.png").svg
     assert rasters(svg)[0][1].shape == (307, 512, 3)
     assert "reduced from 900 x 1500 to 307 x 512" in " ".join(texts(svg))
 
