@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import archdsl
-from archdsl.drawing.article.photograph import painter
+from archdsl.drawing.article.photograph import attempts
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.picture import pdf, png
 from archdsl.drawing.request import Options, Photo, Request, Response
@@ -60,7 +60,8 @@ def test_tikz_has_the_pixels_as_an_inline_image() -> None:
 def figure(*photos: Photo, width_mm: int | None = None) -> tuple[Scene, list[Raster], set[str]]:
     graph = archdsl.load("resnet20").graph
     options = Options(width_mm=width_mm)
-    scene = painter([Request(graph, View(focus=f"layer{n}"), options, photo=p) for n, p in enumerate(photos, 1)])(LIGHT)
+    requests = [Request(graph, View(focus=f"layer{n}"), options, photo=p) for n, p in enumerate(photos, 1)]
+    scene = next(attempts(requests, requests[0]))(LIGHT)
     items = list(scene.items())
     texts = {item.text for item in items if isinstance(item, Text)}
     return scene, [item for item in items if isinstance(item, Raster)], texts
