@@ -93,6 +93,11 @@ if TYPE_CHECKING:
     type=Range(OLDEST, NEWEST),
     help=f"Version of ONNX's ops, for an older runtime; the IR version follows it. Default: {DEFAULT}.",
 )
+@click.option(
+    "--embed-preprocess",
+    is_flag=True,
+    help="Put resize, scaling and normalisation into an ONNX file, which then reads raw pixels: uint8, N x H x W x 3.",
+)
 @click.option("--strict", is_flag=True, help="Report suspicious weights (not finite, all zero) as errors.")
 @arg_option
 @input_option

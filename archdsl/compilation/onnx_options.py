@@ -37,6 +37,8 @@ class OnnxOptions:
     """The version of ONNX's ops; None: the default of the precision."""
     cam: bool = False
     """Add class activation maps as the last output."""
+    embed_preprocess: bool = False
+    """Whether the file computes the preprocessing of images, and reads raw pixels."""
 
 
 def checked_options(
@@ -48,6 +50,7 @@ def checked_options(
     external_data: bool | None,
     opset: int | None = None,
     cam: bool = False,
+    embed_preprocess: bool = False,
 ) -> OnnxOptions:
     """Return the options of an ONNX file. `passes` None: all.
 
@@ -56,19 +59,27 @@ def checked_options(
     precision is int8, E0802 without ONNX Runtime and E0861 without images.
     """
     check_choice("precision", precision, PRECISIONS)
-    check_flags(value_info=value_info, free_sizes=free_sizes, external_data=external_data, cam=cam)
-    checked_opset(opset, precision)
+    check_flags(
+        value_info=value_info,
+        free_sizes=free_sizes,
+        external_data=external_data,
+        cam=cam,
+        embed_preprocess=embed_preprocess,
+    )
+    checked_opset(opset, precision, embed_preprocess)
     if passes is not None:
         check_passes(passes)
     if calibrate is not None and precision != "int8":
         raise conflict(f"`calibrate` applies to precision int8; the precision is {precision}", "set precision to int8")
     if precision == "int8":
         _check_int8(calibrate, value_info, external_data)
-    if precision == "int8" and cam:
-        raise conflict("an int8 file has no class activation maps: `cam` does not apply")
+        if embed_preprocess:
+            raise conflict("an int8 file is calibrated on its own input: `embed_preprocess` does not apply")
+        if cam:
+            raise conflict("an int8 file has no class activation maps: `cam` does not apply")
     names = tuple(PASSES) if passes is None else tuple(name for name in PASSES if name in passes)
     images = () if calibrate is None else _images(calibrate)
-    return OnnxOptions(names, precision, images, value_info, free_sizes, external_data, opset, cam)
+    return OnnxOptions(names, precision, images, value_info, free_sizes, external_data, opset, cam, embed_preprocess)
 
 
 def _check_int8(calibrate: Calibration | None, value_info: bool, external_data: bool | None) -> None:
@@ -101,7 +112,7 @@ def check_targets_have(targets: Sequence[TargetName], onnx: OnnxOptions, weights
         )
     if "onnx" not in targets and replace(onnx, external_data=onnx.external_data or None) != OnnxOptions():
         raise conflict(
-            "`passes`, `precision`, `value_info`, `free_sizes`, `external_data`, `opset` and `cam` apply to the target "
-            "onnx",
+            "`passes`, `precision`, `value_info`, `free_sizes`, `external_data`, `opset`, `cam` and `embed_preprocess` "
+            "apply to the target onnx",
             f"the target is {', '.join(targets)}",
         )

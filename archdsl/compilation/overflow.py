@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archdsl.backends.onnx import protobuf
 from archdsl.backends.onnx.plan import Plan, plan
@@ -96,14 +96,24 @@ def _values(graph: Graph, planned: Plan) -> dict[str, Node]:
     return values
 
 
+def _pixels() -> dict[str, Any]:
+    """A random image for a file with its preprocessing inside."""
+    import numpy as np
+
+    from archdsl.runtime.embedded import INPUT
+
+    return {INPUT: np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)}
+
+
 def _not_finite(session: Session, graph: Graph, sizes: Mapping[str, int]) -> set[str]:
     """The outputs that have infinite or NaN values for one random sample; empty if the file cannot be run."""
     import numpy as np
 
+    from archdsl.runtime.embedded import INPUT
     from archdsl.runtime.inputs import seeded_inputs
 
     try:
-        outputs = session.run(seeded_inputs(graph, 1, sizes=sizes))
+        outputs = session.run(seeded_inputs(graph, 1, sizes=sizes) if INPUT not in session.inputs else _pixels())
     except Exception:  # ONNX Runtime's own errors: a type that it cannot run on the CPU, or no memory
         return set()
     return {name for name, value in zip(session.outputs, outputs, strict=True) if not np.isfinite(value).all()}

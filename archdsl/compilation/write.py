@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from archdsl.backends.onnx.plan import Plan
 from archdsl.backends.onnx.write import WrittenModel, write
 from archdsl.backends.weights import Array, TensorEntry, Weights
 from archdsl.compilation.onnx_options import AnyPath, OnnxOptions, OnnxPrecision
@@ -240,6 +241,7 @@ def _write_float(
     graph = optimise(graph, options.passes)
     if options.passes:
         meta["passes"] = " ".join(options.passes)
+    front = _preprocessing(network, meta) if options.embed_preprocess else None
     model = write(
         graph,
         work.stored if graph is network.graph else folded(work.stored, graph),
@@ -250,12 +252,23 @@ def _write_float(
         free_sizes=_free_sizes(work),
         external_data=options.external_data,
         opset=options.opset,
+        front=front,
         inputs=work.inputs,
         force=work.force,
         progress=progress,
     )
     pinned = _pinned_notes(network.graph) if options.free_sizes else ()
     return CompiledModel(model.path, model.size, model.data, (*pinned, *model.notes))
+
+
+def _preprocessing(network: Compilable, meta: dict[str, str]) -> Callable[[Plan], Plan]:
+    """The function that embeds the preprocessing, whose recipe gets another key of `meta`. Raises E0871."""
+    from archdsl.compilation.embed import checked_recipe, embedded
+    from archdsl.runtime.model import EMBEDDED
+
+    recipe = checked_recipe(network.graph, meta.pop("preprocess", None))
+    meta[EMBEDDED] = recipe.to_json()
+    return lambda planned: embedded(planned, recipe)
 
 
 def _pinned_notes(graph: Graph) -> tuple[Diagnostic, ...]:

@@ -48,7 +48,7 @@ def check_file(
     def subject() -> Subject:
         return Subject(
             OnnxRun(
-                _cut(path, outputs) if outputs or facts.has_class_maps else path,
+                _cut(path, outputs) if outputs or facts.has_class_maps or facts.embedded else path,
                 imported.values,
                 imported.last,
                 path.parent.resolve(),

@@ -11,17 +11,19 @@ import onnx
 
 from archdsl.diagnostics import closest, error
 from archdsl.frontends.onnx_model import module_of
+from archdsl.runtime.embedded import without_preprocessing
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def cut(proto: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
-    """Reduce a model to the nodes that `outputs` need, and return it.
+    """Reduce a model to the nodes that `outputs` need, without the preprocessing of images, and return it.
 
     Each output is the name of a value, of a node, or the path of a module, whose last node it is. Raises E0001 for a
     name that the model does not have. Without `outputs` it has all, but for the maps that `compile --cam` added.
     """
+    without_preprocessing(proto)
     graph = proto.graph
     if not outputs:
         if proto.producer_name == "archdsl" and any(entry.key == "cam" for entry in proto.metadata_props):

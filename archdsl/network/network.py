@@ -350,6 +350,7 @@ class Network(Drawable):
         external_data: bool | None = None,
         opset: int | None = None,
         cam: bool = False,
+        embed_preprocess: bool = False,
         force: bool = False,
         progress: Progress | None = None,
         **reading: Unpack[ReadingOptions],
@@ -363,11 +364,14 @@ class Network(Drawable):
         too, by default unless the output is a vector of classes: fixed sizes run faster. `external_data` writes the
         weights to `<path>.data`, by default from 2 GB on. `opset` is the version of ONNX's ops, from 13, for an older
         runtime; the IR version follows it. `cam` adds class activation maps, `(N, classes, *sizes)`, as the last
-        output. `weights`, `seed`, `reinit`, `strict`, `inflate` and `reading` as for `weights()`.
+        output. `embed_preprocess` puts resize, crop, scale and normalisation of images into the file, whose input
+        `pixels` is then uint8, `N x height x width x 3` (RGB). `weights`, `seed`, `reinit`, `strict`, `inflate` and
+        `reading` as for `weights()`.
 
         Raises E06xx if the weights do not match, E07xx if the file cannot be written, E0001 for an unknown precision or
         pass, E0002 for an unknown opset, E0003 for options that exclude each other, E0870 for an opset that cannot
-        express the network, E0802 to E0806 and E0861 for int8, E0880 for a network without class activation maps.
+        express the network, E0871 for preprocessing that cannot be embedded, E0802 to E0806 and E0861 for int8, E0880
+        for a network without class activation maps.
         """
         from archdsl.compilation.onnx_options import checked_options
         from archdsl.compilation.write import Compilation, compile_onnx
@@ -375,7 +379,9 @@ class Network(Drawable):
         check_complete(self.graph, self.errors)
         check_type("path", path, "a path", str, os.PathLike)
         check_callables(progress=progress)
-        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data, opset, cam)
+        options = checked_options(
+            passes, precision, calibrate, value_info, free_sizes, external_data, opset, cam, embed_preprocess
+        )
         values = self._fitted(weights, seed, reinit, strict, inflate, reading)
         return compile_onnx(
             Compilation(self, values, options, self._inputs(weights), force, lambda _: progress),
@@ -400,6 +406,7 @@ class Network(Drawable):
         external_data: bool | None = None,
         opset: int | None = None,
         cam: bool = False,
+        embed_preprocess: bool = False,
         force: bool = False,
         progress: Watch | None = None,
         **reading: Unpack[ReadingOptions],
@@ -418,7 +425,9 @@ class Network(Drawable):
 
         check_paths(output=output)
         targets = checked_targets(target)
-        options = checked_options(passes, precision, calibrate, value_info, free_sizes, external_data, opset, cam)
+        options = checked_options(
+            passes, precision, calibrate, value_info, free_sizes, external_data, opset, cam, embed_preprocess
+        )
         check_targets_have(targets, options, weights is not None)
         weights = self._source(weights) if stores_weights(targets) else weights
         check_weight_options(weights, seed, reinit, inflate, **reading)

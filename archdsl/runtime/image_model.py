@@ -8,8 +8,9 @@ from os import PathLike
 
 from archdsl.axes import MOST, is_picture
 from archdsl.diagnostics import error
+from archdsl.runtime.embedded import raw_pixels
 from archdsl.runtime.images import Source
-from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
+from archdsl.runtime.model import EMBEDDED, ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.runtime.preprocess import LegalSizes, Prepared, prepare
 from archdsl.runtime.recipe import Recipe
 from archdsl.runtime.session import Device, Session, Tuning, open_session
@@ -19,9 +20,10 @@ _SIZE = re.compile(r"(\w+) >= (\d+)(?:, steps of (\d+))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ImageModel:
-    """A model with one float32 input, `(N, C, H, W)` with 1 or 3 channels, or `(N, features)`.
+    """A model with one float32 input, `(N, C, H, W)` with 1 or 3 channels, or `(N, features)`, or with the raw pixels
+    of images as its input.
 
-    `sizes` are the legal sizes: of height and width, or of the number of features.
+    `sizes` are the legal sizes: of height and width, or of the number of features; empty for raw pixels.
     """
 
     facts: ModelFacts
@@ -43,6 +45,8 @@ class ImageModel:
 
         Raises one of `images.IMAGE_ERRORS` (E0804, E0806, E0812) if the sample cannot be used.
         """
+        if self.facts.embedded:
+            return raw_pixels(source)
         return prepare(source, self.recipe, self.sizes)
 
 
@@ -60,15 +64,21 @@ def open_one_input(path: str | PathLike[str], device: Device, tuning: Tuning = T
         names = ", ".join(list(session.inputs)[:8])
         raise error("E0806", f"`{facts.path.name}` has {len(session.inputs)} inputs ({names}); an image fills only one")
     name = next(iter(session.inputs))
-    if session.input_types[name] != "tensor(float)":
-        raise error("E0806", f"the input of `{facts.path.name}` is {session.input_types[name]}, not tensor(float)")
+    wanted = "tensor(uint8)" if facts.embedded else "tensor(float)"
+    if session.input_types[name] != wanted:
+        raise error("E0806", f"the input of `{facts.path.name}` is {session.input_types[name]}, not {wanted}")
     return facts, session
 
 
 def as_image_model(facts: ModelFacts, session: Session, help: str = "") -> ImageModel:
     """Return an open model with its preprocessing. Raises E0806 with `help` if its input is not an image."""
-    channels, sizes = _legal_sizes(facts, next(iter(session.inputs.values())), help)
-    return ImageModel(facts, session, _recipe(facts, channels), sizes)
+    shape = next(iter(session.inputs.values()))
+    if facts.embedded:
+        if len(shape) != 4 or shape[3] != 3:
+            raise not_a_model(facts.path, "its metadata says that its input is raw pixels, but its shape is another")
+        return ImageModel(facts, session, recipe_of(facts, 0), ())
+    channels, sizes = _legal_sizes(facts, shape, help)
+    return ImageModel(facts, session, recipe_of(facts, channels), sizes)
 
 
 def _legal_sizes(
@@ -96,8 +106,12 @@ def legal_size(facts: ModelFacts, size: int | str | None) -> LegalSizes:
     return LegalSizes(None, int(match[2]), int(match[3] or 1)) if match else LegalSizes()
 
 
-def _recipe(facts: ModelFacts, channels: int) -> Recipe:
-    text = facts.metadata.get("preprocess")
+def recipe_of(facts: ModelFacts, channels: int) -> Recipe:
+    """Return the recipe in the metadata of a model with so many channels; 0: of a vector, or not known.
+
+    Raises E0805 for one that is malformed or does not fit.
+    """
+    text = facts.metadata.get(EMBEDDED if facts.embedded else "preprocess")
     if text is None:
         return Recipe(layout="L" if channels == 1 else "RGB" if channels else None)
     try:

@@ -25,6 +25,8 @@ _KNOWN = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 2
 _NODE, _ATTRIBUTE, _GRAPHS = 1, 5, (6, 11)
 """Field numbers of GraphProto, NodeProto and AttributeProto."""
 _MAX_FIELDS = 100_000
+EMBEDDED = "embedded_preprocess"
+"""The key of the recipe in the metadata if the file computes its steps itself; in other files it is `preprocess`."""
 MAX_NODES = 100_000
 MAX_TEXT = 4 << 20
 
@@ -37,6 +39,11 @@ class ModelFacts:
     size: int
     producer: str
     metadata: Mapping[str, str]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the preprocessing of images is inside the model (`compile --embed-preprocess`)."""
+        return EMBEDDED in self.metadata
 
     @property
     def has_spec(self) -> bool:

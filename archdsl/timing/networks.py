@@ -67,6 +67,9 @@ def task_of(
 def _of_model(path: str | Path, settings: Settings) -> Task:
     facts = read_facts(path)
     check_runnable(path)
+    if facts.embedded:
+        message = f"`{facts.path.name}` has its preprocessing inside, and `bench` times networks"
+        raise error("E0806", message, help="compile it without `embed_preprocess`")
     session = open_session(facts.path, "cpu")
     shapes = {name: _fixed(facts.path, shape, settings.input) for name, shape in session.inputs.items()}
     return Task(OURS, str(facts.path), "", "", shapes, threads=settings.threads, network=facts.path.name)

@@ -12,7 +12,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
 from archdsl.runtime.inputs import seeded_inputs
 from archdsl.runtime.model import read_facts
-from archdsl.runtime.session import Session, open_session, refused
+from archdsl.runtime.session import Session, Tuning, open_session, refused
 from archdsl.shapes import concrete, numel
 from archdsl.verification.compare import Overflow
 from archdsl.verification.reference import Reference, reference_values
@@ -62,7 +62,8 @@ class FileRun(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class FileRuns:
     """What runs: an ONNX file, and the module of the same graph (None: only the file). `dtype` is that of the file,
-    `absent` are the paths of nodes that it does not have: they cannot overflow."""
+    `absent` are the paths of nodes that it does not have: they cannot overflow. `content` replaces that of the file,
+    which still has the external data."""
 
     path: Path
     graph: Graph
@@ -71,6 +72,7 @@ class FileRuns:
     seed: int = 0
     dtype: str = "float32"
     absent: tuple[str, ...] = ()
+    content: bytes | None = None
 
     def run(self, batch: int = 1) -> tuple[FileRun, ...]:
         """Run the file in ONNX Runtime at its default optimisation level, and the module, and compare their outputs.
@@ -79,7 +81,9 @@ class FileRuns:
         larger size. Raises E0802 without ONNX Runtime.
         """
         try:
-            session = open_session(self.path, "cpu")
+            session = open_session(
+                self.content or self.path, "cpu", Tuning(data_folder=str(self.path.parent.resolve()))
+            )
         except ArchError as problem:
             if problem.diagnostics[0].code != "E0805":
                 raise

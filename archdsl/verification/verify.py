@@ -24,9 +24,11 @@ from archdsl.diagnostics.arguments import (
 from archdsl.network import Network, as_network
 from archdsl.network.checks import MAX_SEED
 from archdsl.packages import require_package
+from archdsl.runtime.embedded import without_preprocessing
 from archdsl.runtime.model import ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.verification import certificate
 from archdsl.verification.certificate import MAX_BATCH, Certificate
+from archdsl.verification.embedded import preprocessing_problems
 from archdsl.verification.foreign import transferred
 from archdsl.verification.report import (
     ARTEFACTS,
@@ -68,7 +70,8 @@ def verify(
 ) -> Verification:
     """Compare every node of the PyTorch module, the generated source and the ONNX file with a float64 reference.
 
-    Then run the ONNX file unchanged, at several batch and input sizes, and compare its outputs.
+    Then run the ONNX file unchanged, at several batch and input sizes, and compare its outputs. In a file with embedded
+    preprocessing, the network is compared, and the preprocessing by itself with archdsl's on random images.
 
     `source` is a SPEC, a `Network`, or a compiled model (`.onnx`), which contains its spec; `model` is a compiled model
     of the SPEC. Without a model, one is compiled for the run. A model that archdsl did not write is imported: its
@@ -266,6 +269,7 @@ def _results(
     if job.model is None:
         job.network.to_onnx(file, job.weights)
     model = _loaded(file)
+    content = model.SerializeToString() if job.facts is not None and job.facts.embedded else None
     foreign, fixed = (foreign_nodes(model, job.graph), fixed_axes(model, job.graph)) if job.model else ((), ())
     artefacts["onnx"] = _onnx(job, inputs, model, file)
     del model
@@ -274,7 +278,7 @@ def _results(
     comparison = replace(comparison, foreign=foreign)
     if comparison.overflows:
         return comparison, (), fixed
-    runs = FileRuns(file, job.graph, job.weights, module, job.seed, dtype, comparison.absent)
+    runs = FileRuns(file, job.graph, job.weights, module, job.seed, dtype, comparison.absent, content)
     return comparison, runs.run(job.batch), fixed
 
 
@@ -341,7 +345,8 @@ def _onnx(job: _Job, inputs: Mapping[str, Array], model: ModelProto, path: Path)
 
 
 def _loaded(path: Path) -> ModelProto:
-    """The model without its external data. Raises E0805 if it is damaged or has control flow."""
+    """The model without its external data and the preprocessing of images. Raises E0805 if it is damaged or has control
+    flow."""
     import onnx
 
     check_runnable(path)
@@ -351,6 +356,7 @@ def _loaded(path: Path) -> ModelProto:
         raise not_a_model(path, f"it is damaged ({type(problem).__name__})") from None
     if not all(node.output for node in model.graph.node):
         raise not_a_model(path, "one of its nodes has no output")
+    without_preprocessing(model)
     return model
 
 
@@ -394,6 +400,7 @@ def _result(
     check = None
     if job.model is not None:
         problems += file_problems(job.model, fixed, other_spec=not problems and _other_spec(job))
+        problems += preprocessing_problems(job.facts, job.seed) if job.facts is not None and job.facts.embedded else []
         written = write and not problems and (previous is None or renew)
         facts = _facts(job, comparison, runs, versions, job.model) if written or previous is not None else {}
         mismatches = () if previous is None else _mismatches(previous, facts)

@@ -15,7 +15,7 @@ from archdsl.ops.base import Op
 
 Precision: TypeAlias = Literal["fp32", "fp16", "bf16"]
 DTYPES: dict[Precision, Dtype] = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-ONNX_TYPES: dict[Dtype, int] = {"float32": 1, "int64": 7, "float16": 10, "bfloat16": 16}
+ONNX_TYPES: dict[Dtype, int] = {"float32": 1, "uint8": 2, "int64": 7, "float16": 10, "bfloat16": 16}
 """Values of onnx.TensorProto.DataType."""
 
 _SINGLE_INPUTS = {"BatchNormalization": (1, 2, 3, 4), "Resize": (2,)}

@@ -13,7 +13,7 @@ from archdsl.ops.base import Param
 from archdsl.shapes import Size
 
 Attribute: TypeAlias = int | float | str | tuple[int, ...] | tuple[float, ...]
-Dtype: TypeAlias = Literal["float32", "int64", "float16", "bfloat16"]
+Dtype: TypeAlias = Literal["float32", "int64", "float16", "bfloat16", "uint8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Derived:
 Initializer: TypeAlias = Stored | Constant | Derived
 
 
-_SIZES: Mapping[Dtype, int] = {"float32": 4, "int64": 8, "float16": 2, "bfloat16": 2}
+_SIZES: Mapping[Dtype, int] = {"float32": 4, "int64": 8, "float16": 2, "bfloat16": 2, "uint8": 1}
 
 
 def nbytes(item: Initializer) -> int:

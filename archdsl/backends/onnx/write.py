@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,6 +97,7 @@ def write(
     free_sizes: bool = True,
     external_data: bool | None = None,
     opset: int | None = None,
+    front: Callable[[Plan], Plan] | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
     progress: Progress | None = None,
@@ -108,12 +109,13 @@ def write(
     (`<path>.2.data` if the model that is replaced uses that name). Half precision (`types`) rounds each value once;
     W0717 reports values too large for it. With `value_info` the file states the shape of every value, which viewers
     show. Without `free_sizes` height and width are fixed. `opset` is the version of ONNX's ops, from 13; the IR version
-    is that of its release.
+    is that of its release. `front` adds nodes before the network's input.
 
     Raises E0870 if the opset cannot express the network, E0705 if the disk or the memory is too small, E0603 if the
     weights do not fit the graph, E0701 to E0704 as `archdsl.files.atomic_write` does.
     """
     planned = plan(graph, precision, value_info, free_sizes, checked_opset(opset, precision))
+    planned = planned if front is None else front(planned)
     target = check_target(path, inputs=inputs, force=force, replaceable=_REPLACEABLE)
     external = planned.nbytes > MAX_FILE if external_data is None else external_data
     if not external and planned.nbytes > MAX_FILE:

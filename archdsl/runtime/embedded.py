@@ -1,0 +1,80 @@
+"""ONNX files with their preprocessing inside (`compile --embed-preprocess`): their input is the raw pixels of images.
+
+Such a file has the recipe in its metadata under another key than other files, so that no reader applies it twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from archdsl.diagnostics import Diagnostic
+from archdsl.runtime.images import Source, Unusable, Wanted, as_source, read, unreadable
+from archdsl.runtime.model import EMBEDDED
+from archdsl.runtime.preprocess import Prepared, in_mode
+
+if TYPE_CHECKING:
+    import os
+
+    from onnx import ModelProto
+
+INPUT = "pixels"
+"""The name of the input: uint8, `N x height x width x 3`, red, green and blue."""
+PREFIX = "/preprocess/"
+"""The start of the names of the nodes and the constants that are not the network's: no path starts with a slash."""
+
+
+def raw_pixels(source: str | os.PathLike[str] | Source) -> Prepared:
+    """Return an image as `(1, height, width, 3)`, uint8: upright, and with its transparent parts on white.
+
+    Raises E0804 if the image cannot be read or has no 8 bits per channel.
+    """
+    sample = as_source(source)
+    pixels = read(sample, Wanted(2))
+    deep = unreadable(sample, "the preprocessing inside the model is for 8 bits per channel", "save it with 8 bits")
+    if not isinstance(pixels.values, Image.Image):
+        raise deep
+    try:
+        image = in_mode(pixels.values, "RGB", pixels.notes)
+    except Unusable as problem:
+        raise unreadable(sample, str(problem)) from None
+    if image.mode not in ("RGB", "L"):
+        raise deep
+    values: Any = np.asarray(image.convert("RGB"))[None]
+    notes = (Diagnostic("N0804", f"{sample.short}: {note}", severity="note") for note in pixels.notes)
+    return Prepared(values, tuple(notes))
+
+
+def without_preprocessing(model: ModelProto) -> bool:
+    """Remove the preprocessing of a model: the network's own input becomes its input, as in a file without.
+
+    Returns False for a model that has none, which is unchanged.
+    """
+    if not any(item.key == EMBEDDED for item in model.metadata_props):
+        return False
+    graph = model.graph
+    inside = {output for node in graph.node if node.name.startswith(PREFIX) for output in node.output}
+    read_by_network = {name for node in graph.node if not node.name.startswith(PREFIX) for name in node.input}
+    entries = [value for value in graph.value_info if value.name in inside & read_by_network]
+    _replace(graph.node, [node for node in graph.node if not node.name.startswith(PREFIX)])
+    _replace(graph.initializer, [item for item in graph.initializer if not item.name.startswith(PREFIX)])
+    _replace(graph.input, entries)
+    return True
+
+
+def only_preprocessing(model: ModelProto) -> None:
+    """Keep the preprocessing of a model alone: its output is the network's input."""
+    graph = model.graph
+    nodes = [node for node in graph.node if node.name.startswith(PREFIX)]
+    _replace(graph.node, nodes)
+    _replace(graph.initializer, [item for item in graph.initializer if item.name.startswith(PREFIX)])
+    made = {output for node in nodes for output in node.output} - {name for node in nodes for name in node.input}
+    _replace(graph.output, [value for value in graph.value_info if value.name in made])
+
+
+def _replace(field: Any, items: list[Any]) -> None:
+    copies = [type(item).FromString(item.SerializeToString()) for item in items]
+    del field[:]
+    field.extend(copies)
