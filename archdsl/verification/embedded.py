@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.runtime.embedded import INPUT, only_preprocessing
@@ -18,7 +17,7 @@ from archdsl.runtime.session import open_session
 SIZES = ((97, 131), (311, 190), (40, 600))
 """Heights and widths of the images."""
 LEVELS = {"bilinear": 1, "bicubic": 2}
-"""The allowed difference in grey levels: Pillow computes with integers, ONNX with floats, and both round after each of
+"""The allowed difference of a resize in grey levels: Pillow computes with integers, ONNX with floats, and both round after each of
 two passes. The sizes of a bicubic filter's weights add up to more than 1."""
 _SLACK = 0.01
 """For the rounding of the normalisation, in grey levels."""
@@ -40,6 +39,7 @@ def preprocessing_problems(facts: ModelFacts, seed: int) -> list[Diagnostic]:
 def _compare(facts: ModelFacts, seed: int) -> tuple[int, float]:
     """The allowed and the largest difference in grey levels; infinite for another shape."""
     import onnx
+    from PIL import Image
 
     model = onnx.load(facts.path, load_external_data=False)
     only_preprocessing(model)
@@ -48,6 +48,8 @@ def _compare(facts: ModelFacts, seed: int) -> tuple[int, float]:
     axes = model.graph.output[0].type.tensor_type.shape.dim[1:]
     channels, *sizes = (axis.dim_value if axis.HasField("dim_value") else axis.dim_param for axis in axes)
     recipe = recipe_of(facts, int(channels or 0))
+    stretched = isinstance(recipe.resize, int) and recipe.crop is None
+    allowed = LEVELS[recipe.interpolation] * (2 if stretched else 1)
     legal = [legal_size(facts, size) for size in sizes]
     session = open_session(model.SerializeToString(), "cpu")
     random, difference = np.random.default_rng(seed), 0.0
@@ -60,7 +62,7 @@ def _compare(facts: ModelFacts, seed: int) -> tuple[int, float]:
             raise not_a_model(facts.path, f"its preprocessing fails: {str(problem)[:200]}") from None
         want = prepared(Pixels(Image.fromarray(image)), recipe, legal, as_source(Path("random.png")))
         if got.shape != want.shape:
-            return LEVELS[recipe.interpolation], float("inf")
+            return allowed, float("inf")
         levels = np.abs(got.astype(np.float64) - want) * np.abs(deviation) * (255 / abs(recipe.scale or 1.0))
         difference = max(difference, float(np.nan_to_num(levels, nan=np.inf).max()))
-    return LEVELS[recipe.interpolation], difference
+    return allowed, difference
