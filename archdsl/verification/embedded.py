@@ -17,8 +17,8 @@ from archdsl.runtime.session import open_session
 SIZES = ((97, 131), (311, 190), (40, 600))
 """Heights and widths of the images."""
 LEVELS = {"bilinear": 1, "bicubic": 2}
-"""The allowed difference of a resize in grey levels: Pillow computes with integers, ONNX with floats, and both round after each of
-two passes. The sizes of a bicubic filter's weights add up to more than 1."""
+"""The allowed difference of a resize in grey levels: Pillow computes with integers, ONNX with floats, and both round
+after each of two passes. The sizes of a bicubic filter's weights add up to more than 1."""
 _SLACK = 0.01
 """For the rounding of the normalisation, in grey levels."""
 
