@@ -12,13 +12,15 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import Fc, Flatten, Input
+from archdsl.ops import Fc, Flatten, Input, Op
 from archdsl.shapes import Shape, concrete
 
 PartKind: TypeAlias = Literal["node", "block", "sequence"]
 Signatures: TypeAlias = Mapping[Scope, int]
 """A number for each scope, from `signatures(graph, fields=False)`; equal numbers mean one program."""
 
+_PERIODS = range(2, 5)
+"""How many different blocks may repeat in turn."""
 _COMPOSITES = frozenset({"residual", "branches", "dense"})
 
 
@@ -53,16 +55,22 @@ class Part(NamedTuple):
 
 
 def scopes(graph: Graph, part: Part) -> tuple[Scope, ...]:
-    """Return the scope of each copy; nothing for a part without scopes."""
+    """Return the scope of each copy; nothing for a part without scopes. The copies may be in different scopes."""
     if part.scope is None:
         return ()
-    copies = [part.scope]
-    for copy in part.copies[1:]:
-        scope = graph.nodes[copy.start].scope
-        while scope.parent is not None and scope.parent is not part.scope.parent:
-            scope = scope.parent
-        copies.append(scope)
-    return tuple(copies)
+    depth = len(_around(part.scope))
+    return tuple(
+        _around(graph.nodes[copy.start].scope)[-depth] if copy.start != part.scope.first else part.scope
+        for copy in part.copies
+    )
+
+
+def _around(scope: Scope) -> list[Scope]:
+    """The scope and those around it."""
+    found = [scope]
+    while found[-1].parent is not None:
+        found.append(found[-1].parent)
+    return found
 
 
 def is_block(scope: Scope) -> bool:
@@ -158,7 +166,9 @@ def written_together(before: Sequence[Node], node: Node) -> bool:
 def collapse_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tuple[Part, ...]:
     """Collapse consecutive blocks and sequences of one scope that are equal in structure, fields and shapes.
 
-    The layers of a dense block are equal, although the number of their input channels grows.
+    Two differences are allowed, which `changes` lists: factors (`affine 0.9`), and the number of input channels if the
+    input grows from copy to copy, as in dense and dual-path blocks. Fields without effect at inference, such as the
+    rate of a droppath, may differ, too.
     """
     collapsed: list[Part] = []
     for part in parts:
@@ -171,27 +181,94 @@ def collapse_runs(graph: Graph, parts: Sequence[Part], same: Signatures) -> tupl
 
 
 def _alike(graph: Graph, run: Part, part: Part, same: Signatures) -> bool:
+    return run.ids.stop == part.ids.start and alike(graph, run, part, same)
+
+
+def alike(graph: Graph, run: Part, part: Part, same: Signatures) -> bool:
+    """Return whether two parts of one scope are equal, as in `collapse_runs`."""
     if run.scope is None or part.scope is None or "node" in (run.kind, part.kind):
         return False
     if "aux" in (run.scope.role, part.scope.role) or run.scope.parent is not part.scope.parent:
         return False
-    if run.ids.stop != part.ids.start or len(run.copies[0]) != len(part.copies[0]):
+    if len(run.copies[0]) != len(part.copies[0]) or same[run.scope] != same[part.scope]:
         return False
-    growing = run.scope.parent is not None and run.scope.parent.kind == "dense"
-    return same[run.scope] == same[part.scope] and _same_fields(graph, run.copies[0], part.copies[0], growing)
+    dense = run.scope.parent is not None and run.scope.parent.kind == "dense"
+    return _same_fields(graph, run, part, dense or _grows(graph, run, part))
 
 
-def _same_fields(graph: Graph, first: range, second: range, growing: bool) -> bool:
-    """Whether two copies of one program are also equal in fields and shapes.
+def rounds(graph: Graph, parts: Sequence[Part], same: Signatures) -> list[tuple[tuple[Part, ...], ...]]:
+    """Group parts that repeat in turn: `a b a b c` is the rounds `(a b) (a b)` and the single round `(c)`."""
+    groups: list[tuple[tuple[Part, ...], ...]] = []
+    start = 0
+    while start < len(parts):
+        group = next((g for n in _PERIODS if len(g := _repeated(graph, parts, start, n, same)) > 1), None)
+        groups.append(group or ((parts[start],),))
+        start += sum(map(len, groups[-1]))
+    return groups
 
-    Ops without effect at inference may differ: the rate of a droppath often grows from block to block.
-    """
-    for a, b in zip(graph.nodes[first.start : first.stop], graph.nodes[second.start : second.stop], strict=True):
-        if a.op != b.op and a.op.inference:
+
+def _repeated(
+    graph: Graph, parts: Sequence[Part], start: int, period: int, same: Signatures
+) -> tuple[tuple[Part, ...], ...]:
+    """The rounds of `period` blocks that begin at `start`; at least the first one."""
+    first = tuple(parts[start : start + period])
+    found = [first]
+    while len(following := tuple(parts[start + len(found) * period :][:period])) == period and all(
+        len(a.copies) == len(b.copies) and alike(graph, a, b, same) for a, b in zip(first, following, strict=True)
+    ):
+        found.append(following)
+    return tuple(found)
+
+
+def _grows(graph: Graph, run: Part, part: Part) -> bool:
+    """Whether the same call returns more channels than the copy before it."""
+    assert run.scope is not None and part.scope is not None
+    if run.scope.block is None or run.scope.args != part.scope.args:
+        return False
+    before, after = concrete(run.shape(graph)), concrete(part.shape(graph))
+    return before[1:] == after[1:] and before[:1] < after[:1]
+
+
+def _same_fields(graph: Graph, run: Part, part: Part, growing: bool) -> bool:
+    """Whether two copies of one program are also equal in fields and shapes, apart from what `changes` lists."""
+    for a, b in zip(run.nodes(graph), part.nodes(graph), strict=True):
+        free = not a.op.inference or (growing and not a.params)
+        if a.op != b.op and not free and not all(_factor(*pair) for pair in different_fields(a.op, b.op).values()):
             return False
-        if not growing and concrete(a.shape) != concrete(b.shape):
+        if concrete(a.shape)[growing:] != concrete(b.shape)[growing:]:
             return False
     return True
+
+
+def different_fields(a: Op, b: Op) -> dict[str, tuple[object, object]]:
+    """Return the values of the fields in which two ops of one type differ."""
+    pairs = ((name, (getattr(a, name), getattr(b, name))) for name in type(a).model_fields)
+    return {name: pair for name, pair in pairs if pair[0] != pair[1]}
+
+
+def _factor(*values: object) -> bool:
+    """Whether values are numbers, not all of them whole: they scale values, and are no sizes."""
+    return all(type(value) in (int, float) for value in values) and any(type(value) is float for value in values)
+
+
+def changes(graph: Graph, part: Part) -> dict[str, tuple[float, ...]]:
+    """Return the numbers that differ among the copies of a part, one for each copy: `mul`, and `receives` channels."""
+    found: dict[str, tuple[float, ...]] = {}
+    for place, first in enumerate(part.nodes(graph)):
+        nodes = [graph.nodes[copy.start + place] for copy in part.copies]
+        if first.op.inference:
+            names = {name for node in nodes for name in different_fields(first.op, node.op)}
+            values = {name: tuple(getattr(node.op, name) for node in nodes) for name in names}
+            found |= {name: row for name, row in values.items() if any(type(value) is float for value in row)}
+    received = tuple(_received(graph, ids) for ids in part.copies)
+    return found | ({"receives": received} if len(set(received)) > 1 and all(received) else {})
+
+
+def _received(graph: Graph, ids: range) -> int:
+    """The channels of the first input from outside; 0 without one."""
+    outside = (n for node in graph.nodes[ids.start : ids.stop] for n in node.inputs if n not in ids)
+    shape = next((graph.nodes[n].shape for n in outside), ())
+    return concrete(shape)[0] if shape else 0
 
 
 # --- the written ops of a scope ---------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from archdsl.analysis.parts import Part, head, is_block, scopes
+from archdsl.analysis.parts import Part, changes, head, is_block, scopes
 from archdsl.axes import in_short, uniform
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
@@ -17,6 +18,8 @@ TIMES = "\u00d7"
 """The multiplication sign, for drawings."""
 _PER_AXIS = frozenset(name for op in OPS_BY_NAME.values() for name in op.per_axis)
 """The fields of ops that have a number for each axis."""
+_WORDS = re.compile(r"[^\s,;:()\[\]]+|[\s,;:()\[\]]+")
+"""Words, and what stands between them."""
 _LONG_PATH = 20
 _MAX_VALUE = 24
 """Longer values (a table of connections, fixed weights) are printed as dots."""
@@ -87,15 +90,49 @@ def node_written(graph: Graph, node: Node, normed: bool = False) -> str:
 def part_figure(graph: Graph, part: Part) -> tuple[str, str]:
     """Return the label of a written node in a drawing, and the norm and activation that follow: `bn relu`.
 
-    A label in the spec replaces both.
+    A label in the spec replaces both. Numbers that differ among the copies are a range: `slice 0 64…128`.
     """
     main = head(graph, part)
+    at = main.id - part.copies[0].start
     again = ", again" if main.shared_with else ""
     if main.label:
         return f"{main.label}{again}", ""
     followers = [n.op.name for n in part.nodes(graph) if n.id > main.id and type(n.op) is not Identity]
     like = f", like {escape_control(graph.like(main))}" if main.op.measured else ""
-    return f"{figure(main.op, main.in_shapes)}{like}{again}", " ".join(followers)
+    copies = [graph.nodes[copy.start + at] for copy in part.copies]
+    title = common_text([figure(node.op, node.in_shapes) for node in copies]) or main.op.name
+    return f"{title}{like}{again}", " ".join(followers)
+
+
+def common_text(texts: Sequence[str]) -> str:
+    """Return a text for several: numbers that differ become a range (`2…5`), other words `…`.
+
+    Empty if the texts have not the same number of words, or no word in common.
+    """
+    if len(set(texts)) <= 1:
+        return texts[0] if texts else ""
+    rows = [_WORDS.findall(text) for text in texts]
+    if len({*map(len, rows)}) > 1:
+        return ""
+    columns = list(zip(*rows, strict=True))
+    if not any(len(set(column)) == 1 and column[0][-1].isalnum() for column in columns):
+        return ""
+    return "".join(column[0] if len(set(column)) == 1 else value_range(column) for column in columns)
+
+
+def value_range(values: Sequence[str]) -> str:
+    """Return the first and the last of several numbers, `2…5`, if they only grow or only shrink; otherwise `…`."""
+    try:
+        numbers = [float(value) for value in values]
+    except ValueError:
+        return "…"
+    return f"{values[0]}…{values[-1]}" if numbers in (sorted(numbers), sorted(numbers)[::-1]) else "…"
+
+
+def changed_lines(graph: Graph, part: Part) -> tuple[str, ...]:
+    """Return what differs among the copies of a part: `mul 1…0.93`, `receives 64…224 channels`."""
+    rows = {name: value_range([f"{value:.4g}" for value in row]) for name, row in changes(graph, part).items()}
+    return tuple(f"{name} {text}" + " channels" * (name == "receives") for name, text in rows.items())
 
 
 def run_name(part: Part, between: str, around: str = "") -> str:
@@ -113,9 +150,9 @@ def part_name(graph: Graph, part: Part) -> str:
 
 
 def part_call(graph: Graph, part: Part) -> str:
-    """Return the label or the call of a part in a drawing.
+    """Return the label or the call of a part in a drawing, without arguments that differ among the copies.
 
-    `…` replaces what differs in the copies: `mbconv(6, 3, 80, 1, …)`, `MBConv6, 3x3, …`.
+    `…` replaces those that others follow: `dual(…, 32)`. `change_words` says what such an argument changes.
     """
     label = part_label(graph, part)
     if label:
@@ -123,23 +160,20 @@ def part_call(graph: Graph, part: Part) -> str:
     calls = [block_name(graph, scope) for scope in scopes(graph, part)]
     if len(set(calls)) <= 1:
         return calls[0] if calls else ""
+    name = calls[0].partition("(")[0]
     rows = [call.removesuffix(")").partition("(")[2].split(", ") for call in calls]
     if len({len(row) for row in rows}) > 1 or any("[" in call or call.count("(") > 1 for call in calls):
-        return f"{calls[0].partition('(')[0]}(…)"
+        return f"{name}(…)"
     words = [column[0] if len(set(column)) == 1 else "…" for column in zip(*rows, strict=True)]
-    if set(words) == {"…"}:
-        return calls[0].partition("(")[0]
-    return f"{calls[0].partition('(')[0]}({', '.join(words)})"
+    while words and words[-1] == "…":
+        words.pop()
+    return f"{name}({', '.join(words)})" if words else name
 
 
 def part_label(graph: Graph, part: Part) -> str:
-    """Return the label of the copies of a part, with `…` for words that differ; empty without one."""
-    rows = [scope.label.split(" ") for scope in scopes(graph, part)]
-    if not rows or not all(map(any, rows)) or len({*map(len, rows)}) > 1:
-        return ""
-    columns = [sorted(set(column)) for column in zip(*rows, strict=True)]
-    words = [column[0] if len(column) == 1 else "…" + column[0][len(column[0].rstrip(",;:")) :] for column in columns]
-    return " ".join(words) if any(len(column) == 1 for column in columns) else ""
+    """Return the label of the copies of a part, with ranges for numbers that differ; empty without one."""
+    labels = [scope.label for scope in scopes(graph, part)]
+    return common_text(labels) if all(labels) else ""
 
 
 def composite_words(graph: Graph, scope: Scope) -> str:

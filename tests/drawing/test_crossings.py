@@ -31,7 +31,7 @@ def found(name: str, level: Level, options: Options = Options()) -> Found:
 def test_nothing_crosses_a_title_or_a_label(name: str, level: Level) -> None:
     got = found(name, level)
     assert got.texts
-    assert got.share <= (0.01 if level == "layer" else 0), got.faults
+    assert got.bad <= (2 if level == "layer" else 0), got.faults
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ from archdsl.drawing.theme import LIGHT
 from archdsl.drawing.volumes import staged_for
 from archdsl.graph import Graph
 from archdsl.ops import Add, Relu
+from archdsl.shapes import concrete
 from tests.support.handmade import Hand
 
 A4_POINTS = (595, 842)
@@ -196,16 +197,58 @@ def test_an_opened_inception_shows_its_branches() -> None:
     assert sum(arrow.target in inside and arrow.source not in inside for arrow in drawing.arrows) == 4
 
 
-def test_a_dense_block_is_a_chain_of_concats() -> None:
-    drawing = drawn(archdsl.load("densenet121").graph, "block", "", "features.denseblock3")
-    block = next(frame for frame in frames(drawing) if frame.name.endswith("denseblock3"))
+@pytest.mark.parametrize("expand", [(), ("features.denseblock3",)])
+def test_a_dense_block_is_layers_each_with_its_concat(expand: tuple[str, ...]) -> None:
+    """One frame stands for all layers: a layer, and the concat of what it reads and what it returns."""
+    focus = "" if expand else "features.denseblock3"
+    drawing = drawn(archdsl.load("densenet121").graph, "block", focus, *expand)
+    (block,) = (frame for frame in frames(drawing) if frame.count > 1)
     layer, concat = (box for box in block.members if isinstance(box, Box))
-    assert (layer.title, layer.count, concat.title) == ("layer", 24, "concat")
+    assert (block.count, layer.title, layer.lines, concat.title) == (
+        24,
+        "layer",
+        ("receives 256…992 channels",),
+        "concat",
+    )
     assert {(a.source, a.target) for a in drawing.arrows if a.target in (layer.number, concat.number)} == {
         (layer.number - 1, layer.number),
         (layer.number - 1, concat.number),
         (layer.number, concat.number),
     }
+
+
+def test_equal_calls_collapse_if_only_a_factor_or_their_input_differs() -> None:
+    """PolyNet's modules scale by other factors, in turn of two kinds; the input of DPN's blocks grows."""
+    drawing = drawn(archdsl.load("polynet").graph)
+    (first, *_, last) = [box for box in drawing.boxes() if box.look == "block" and "(" in box.title]
+    assert (first.title, first.count, first.lines) == ("two_way(a)", 10, ("mul 1…0.9308",))
+    assert (last.title, last.count, last.lines) == ("mixed(poly_c, c)", 1, ("mul 0.7615…0.7",))
+    assert [(f.name, f.count) for f in frames(drawing)] == [
+        ("stage_b.0 … stage_b.19", 10),
+        ("stage_c.0 … stage_c.9", 5),
+    ]
+    dual = next(box for box in drawn(archdsl.load("dpn68").graph).boxes() if box.count == 11)
+    assert dual.lines == ("receives 352…672 channels",)
+    assert concrete(dual.shape) == (704, 14, 14)
+    opened = drawn(archdsl.load("dpn68").graph, "layer")
+    assert {arrow.label for arrow in opened.arrows} >= {"96…416 \u00d7 14 \u00d7 14"}, (
+        "a size of all copies, not of one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("block", "count"),
+    [
+        ("{x: relu, y: affine 1+n/8}", 3),
+        ("{x: dropout n/8, y: relu}", 3),
+        ("{x: 3x3 conv 8+n, y: relu}", 1),
+        ("{x: 3x3 conv 8 dilation=1+n pad=1+n, y: relu}", 1),
+        ("{x: leaky_relu 0.1+n/8, y: relu}", 3),
+    ],
+)
+def test_what_may_differ_in_a_run(block: str, count: int) -> None:
+    graph = archdsl.loads(f"input: 8x8x8\nblocks: {{b(n): {block}}}\nnet: {{a: 3 * b(i)}}\n").graph
+    assert max(box.count for box in drawn(graph).boxes()) == count
 
 
 def test_heads_for_training_are_dashed() -> None:

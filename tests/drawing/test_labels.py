@@ -56,10 +56,17 @@ def test_boxes_and_frames_have_the_labels(net: archdsl.Network) -> None:
 
 @pytest.mark.parametrize(
     ("label", "title"),
-    [("a {n}, b", "a …, b"), ("a {n}, b", "a …, b"), ("{2 if n else 2}", "2"), ("a{n}", "d(…)"), ("{n}: {n}", "d(…)")],
+    [
+        ("a {n}, b", "a 0…1, b"),
+        ("a {1 - n}, b", "a 1…0, b"),
+        ("a v{n}, b", "a …, b"),
+        ("{2 if n else 2}", "2"),
+        ("a{n}", "d(…)"),
+        ("{n}: {n}", "d(…)"),
+    ],
 )
 def test_copies_with_other_labels(label: str, title: str, tmp_path: Path) -> None:
-    """Words that differ are left out; without a common word, the call says what the copies are."""
+    """Numbers that differ are a range, other words are left out; the call is for copies without a common word."""
     block = f"blocks:\n  d(n): {{do: {{x: dropout 0.1+n/8, y: 1x1 conv 3}}, label: '{label}'}}\n"
     (tmp_path / "net.yaml").write_text(f"input: 3x4x4\n{block}net: {{a: 2 * d(i)}}\n")
     boxes = compose(archdsl.load(tmp_path / "net.yaml").graph).boxes()

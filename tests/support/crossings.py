@@ -72,11 +72,6 @@ class Found(NamedTuple):
         """How many texts have a fault."""
         return len({text for _, text in self.faults})
 
-    @property
-    def share(self) -> float:
-        """The share of the texts that have a fault."""
-        return self.bad / max(self.texts, 1)
-
 
 def crossings(scene: Scene, labels: Sequence[str] = ()) -> Found:
     """Return what crosses the titles of frames and the labels of arrows.

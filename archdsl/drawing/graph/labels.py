@@ -125,11 +125,11 @@ def _placed(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
 
 
 def frame_content(frame: Frame) -> Content:
-    """Return a frame's title: its path and count, and the call below."""
+    """Return a frame's title: its path and count, and below them the call and what differs in the copies."""
     count = TextRun(f"{TIMES}\u00a0{frame.count}", SMALL, True) if frame.count > 1 else None
     lines = [_line(TextRun(short(frame.name), SMALL, False, "quiet"), count)]
-    if frame.title:
-        lines.append(_line(TextRun(short(frame.title), SMALL, False, "quiet")))
+    rows = filter(None, (frame.title, *frame.lines))
+    lines += [_line(TextRun(short(text), SMALL, False, "quiet")) for text in rows]
     return _sized(lines, (1.0, 1.0))
 
 

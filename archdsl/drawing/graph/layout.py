@@ -22,6 +22,8 @@ from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import EVERYTHING, Drawing, Level, View
 from archdsl.drawing.request import Request
 
+_ROUNDS = 2
+"""How often the layout is repeated with more room for the labels that lacked it."""
 MAX_BOXES = 1500
 """A drawing with more boxes is not readable and is not attempted."""
 
@@ -73,9 +75,13 @@ def _note(view: View, drawn: View | None) -> str:
 def place(drawing: Drawing, request: Request) -> GraphLayout:
     """Return the layout of a drawing: Graphviz places its boxes, `positions` its labels. Raises `TooSlow` and E0711."""
     layout, crowded = _laid_out(drawing, request, frozenset())
-    if crowded:
-        roomy, still = _laid_out(drawing, request, crowded)
-        layout = roomy if len(still) < len(crowded) else layout
+    roomy = crowded
+    for _ in range(_ROUNDS):
+        if not crowded:
+            break
+        other, still = _laid_out(drawing, request, roomy)
+        roomy |= still
+        layout, crowded = (other, still) if len(still) < len(crowded) else (layout, crowded)
     return layout
 
 

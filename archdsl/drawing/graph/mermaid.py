@@ -33,7 +33,9 @@ def mermaid(drawing: Drawing, options: Options = Options()) -> str:
             lines.append(pad + _box(member))
         else:
             count = f" {TIMES} {member.count}" if member.count > 1 else ""
-            title = "  ".join(filter(None, (f"{short(member.name)}{count}", short(member.title))))
+            title = "  ".join(
+                filter(None, (f"{short(member.name)}{count}", *map(short, (member.title, *member.lines))))
+            )
             lines.append(f'{pad}subgraph f{frames}["{quote(title)}"]')
             frames += 1
             pending.append((None, level))

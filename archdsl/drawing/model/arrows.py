@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archdsl.drawing.model.drawing import Arrow, Box, Frame
 from archdsl.graph import Graph
-from archdsl.report.words import TIMES
+from archdsl.report.words import TIMES, common_text
 from archdsl.shapes import Shape, concrete, format_shape
 
 
@@ -44,11 +44,15 @@ def arrows(
 ) -> tuple[Arrow, ...]:
     """Return one arrow for each pair of boxes, in the order of first use; those to the outputs come last."""
     boxes = {box.number: box for box in _boxes(members)}
-    drawn: dict[tuple[int, int], Arrow] = {}
-    labelled: set[tuple[int, Shape]] = set()
+    shapes: dict[tuple[int, int], dict[Shape, bool]] = {}
     for source, target, shape, training in connections:
-        if (source, target) not in drawn:
-            drawn[source, target] = Arrow(source, target, shape, _label(boxes[source], shape, labelled), training)
+        shapes.setdefault((source, target), {}).setdefault(shape, training)
+    drawn: dict[tuple[int, int], Arrow] = {}
+    labelled: set[tuple[int, str]] = set()
+    for (source, target), found in shapes.items():
+        first, training = next(iter(found.items()))
+        label = _label(boxes[source], list(found), labelled)
+        drawn[source, target] = Arrow(source, target, first, label, training)
     for shape, source, target in ends:
         drawn[source, target] = Arrow(source, target, shape)
     skips = _skips(drawn)
@@ -65,13 +69,17 @@ def _boxes(members: Sequence[Box | Frame]) -> Iterator[Box]:
             pending += member.members
 
 
-def _label(box: Box, shape: Shape, labelled: set[tuple[int, Shape]]) -> str:
-    """Return the output shape of a box if it differs from its input shape and no arrow has this label yet."""
-    changes = box.look != "input" and (not box.in_shapes or concrete(box.in_shapes[0]) != concrete(shape))
-    if not changes or (box.number, shape) in labelled:
+def _label(box: Box, shapes: Sequence[Shape], labelled: set[tuple[int, str]]) -> str:
+    """Return the output shape of a box if it differs from its input shape and no arrow has this label yet.
+
+    Sizes that differ in the copies of a frame are ranges: `64…128 x 56 x 56`.
+    """
+    changes = box.look != "input" and (not box.in_shapes or concrete(box.in_shapes[0]) != concrete(shapes[0]))
+    label = common_text([format_shape(shape, times=f" {TIMES} ") for shape in shapes]) or "?"
+    if not changes or (box.number, label) in labelled:
         return ""
-    labelled.add((box.number, shape))
-    return format_shape(shape, times=f" {TIMES} ") or "?"
+    labelled.add((box.number, label))
+    return label
 
 
 def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -9,17 +9,20 @@ from archdsl.drawing.model.drawing import Box, Cost
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
 from archdsl.ops import Input
-from archdsl.report.words import TIMES, composite_words, kind_of, part_call, part_figure, run_name
+from archdsl.report.words import TIMES, changed_lines, composite_words, kind_of, part_call, part_figure, run_name
 from archdsl.shapes import Shape, format_shape
 
 _BETWEEN = f" {TIMES} "
 _MAX_LINES = 4
 
 
-def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
-    """Return the box of a written node: its main op, then the ops that follow in the same node."""
+def node_box(graph: Graph, number: int, part: Part, cost: Cost, everywhere: Part | None = None) -> Box:
+    """Return the box of a written node: its main op, then the ops that follow in the same node.
+
+    `everywhere`: the part with its copies in all copies of the frames around it.
+    """
     main = head(graph, part)
-    title, tail = part_figure(graph, part)
+    title, tail = part_figure(graph, everywhere or part)
     sign = "" if main.label else main.op.sign
     if isinstance(main.op, Input):
         title, tail = part.path, format_shape(main.shape, times=_BETWEEN)
@@ -46,10 +49,10 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost) -> Box:
     )
 
 
-def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) -> Box:
-    """Return the box of a block: its call above its path."""
+def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost, everywhere: Part | None = None) -> Box:
+    """Return the box of a block: its call above its path, and what differs in its copies; `everywhere` as above."""
     assert part.scope is not None
-    name, title = block_words(graph, part, around)
+    name, title = block_words(graph, part, around, everywhere)
     tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
     known = _known(graph, part.copies)
     return Box(
@@ -58,7 +61,7 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) ->
         _marked(title, known),
         tail,
         name,
-        (),
+        changed_lines(graph, everywhere or part),
         part.path,
         part.last,
         "block",
@@ -73,12 +76,12 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost) ->
     )
 
 
-def block_words(graph: Graph, part: Part, around: str) -> tuple[str, str]:
+def block_words(graph: Graph, part: Part, around: str, everywhere: Part | None = None) -> tuple[str, str]:
     """Return a block's name within `around` and its title: its call, or a composite's path if that is a word."""
     assert part.scope is not None
     name = run_name(part, " … ", around)
     if part.scope.block is not None or part.scope.label:
-        return name, part_call(graph, part)
+        return name, part_call(graph, everywhere or part)
     if not is_block(part.scope):
         return "", name
     words, last = composite_words(graph, part.scope), part.path.rpartition(".")[2]
@@ -141,6 +144,7 @@ def output_box(node: Node, number: int, name: str) -> Box:
 
 
 def frame_title(graph: Graph, part: Part) -> str:
+    """Return the call of an expanded block."""
     assert part.scope is not None
     named = (
         part_call(graph, part)

@@ -6,12 +6,13 @@ A run of equal blocks is collapsed: drawn once. At the top level, neighbours of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from archdsl.analysis.count import count_nodes
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.memory import BYTES_PER_VALUE
-from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, split
+from archdsl.analysis.parts import Part, Signatures, collapse_runs, inside, rounds, split
 from archdsl.axes import axes_of
 from archdsl.drawing.model.arrows import arrows, edges
 from archdsl.drawing.model.boxes import block_box, frame_title, input_box, node_box, output_box, stage_box
@@ -20,7 +21,7 @@ from archdsl.drawing.model.focus import Focus, crossing, focus_on, known_paths, 
 from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.model.stages import collapse_nodes, lumps, stages
 from archdsl.graph import Graph, Scope
-from archdsl.report.words import run_name
+from archdsl.report.words import changed_lines, run_name
 from archdsl.shapes import Shape
 
 
@@ -49,6 +50,8 @@ class _Composer:
         self.box_of: dict[int, int] = {}
         self.runs: list[tuple[range, ...]] = []
         """The copies of each collapsed part."""
+        self.shifts: tuple[int, ...] = (0,)
+        """The distances in nodes from the first copy of the frames around to each of their copies."""
         self.count = 0
 
     def drawing(self, lumped: bool) -> Drawing:
@@ -140,55 +143,85 @@ class _Composer:
         return [Frame(title, "", members, True, parts[0].path, parts[-1].last, "", ids, self._cost(ids))]
 
     def _members(self, parts: Sequence[Part], around: str) -> list[Box | Frame]:
-        return [member for part in parts for member in self._placed(part, around)]
+        """Boxes and frames for parts; blocks that repeat in turn are drawn once, in a frame."""
+        apart = self.all_apart or around in self.expand
+        groups = [((part,),) for part in parts] if apart else rounds(self.graph, parts, self.same)
+        return [member for group in groups for member in self._round(group, around)]
+
+    def _round(self, group: Sequence[Sequence[Part]], around: str) -> list[Box | Frame]:
+        if len(group) == 1:
+            return [member for part in group[0] for member in self._placed(part, around)]
+        copies = tuple(range(parts[0].ids.start, parts[-1].ids.stop) for parts in group)
+        whole = group[0][0]._replace(kind="sequence", last=group[-1][-1].last, copies=copies)
+        return [self._frame(whole, group[0], around)]
 
     def _placed(self, part: Part, around: str) -> list[Box | Frame]:
         """A part as a box, or as a frame around its parts. The recursion is as deep as blocks are nested."""
         closed = self.view.level != "layer" and not self._is_expanded(part.path)
         if part.scope is None or part.kind == "node" or not part.path or closed:
             return self._closed(part, around)
-        before = len(self.runs)
-        members = tuple(self._members(self._within(part), part.path))
-        self._copy_inside(part.copies, self.runs[before:])
-        block = part.scope.block or part.scope.kind
-        frame = Frame(
+        return [self._frame(part, self._within(part), around)]
+
+    def _frame(self, part: Part, inner: Sequence[Part], around: str) -> Frame:
+        """A frame that stands for the copies of a block, or of a sequence of blocks, around the first copy's parts."""
+        assert part.scope is not None
+        block, everywhere = part.kind == "block", self._everywhere(part)
+        with self._repeated(part.copies):
+            members = tuple(self._members(inner, part.path if block else around))
+        return Frame(
             run_name(part, " … ", around),
-            frame_title(self.graph, part),
+            frame_title(self.graph, everywhere) if block else "",
             members,
             False,
             part.path,
             part.last,
-            block,
+            (part.scope.block or part.scope.kind) if block else "",
             part.copies,
             self._cost(part.copies),
             part.scope.origin,
             part.training,
+            changed_lines(self.graph, everywhere) if block else (),
         )
-        return [frame]
 
-    def _copy_inside(self, copies: tuple[range, ...], runs: list[tuple[range, ...]]) -> None:
-        """Record that the boxes and `runs` of the first copy of an expanded part also represent the other copies."""
-        for copy in copies[1:]:
-            by = copy.start - copies[0].start
+    def _everywhere(self, part: Part) -> Part:
+        """The part with its copies in all copies of the frames around it."""
+        copies = (range(ids.start + by, ids.stop + by) for by in self.shifts for ids in part.copies)
+        return part._replace(copies=tuple(copies))
+
+    @contextmanager
+    def _repeated(self, copies: tuple[range, ...]) -> Iterator[None]:
+        """The boxes and runs that are made meanwhile, from the first copy, also represent the other copies."""
+        before, around = len(self.runs), self.shifts
+        steps = [copy.start - copies[0].start for copy in copies]
+        self.shifts = tuple(by + step for by in around for step in steps)
+        yield
+        self.shifts = around
+        runs = self.runs[before:]
+        for by in steps[1:]:
             self.box_of.update({first + by: self.box_of[first] for first in copies[0]})
             self.runs += [tuple(range(ids.start + by, ids.stop + by) for ids in run) for run in runs]
         if len(copies) > 1:
             self.runs.append(copies)
 
     def _closed(self, part: Part, around: str) -> list[Box | Frame]:
-        """A part as one box; the concat after the layers of a dense block is a separate box."""
+        """A part as one box. A layer of a dense block has the concat that follows it beside it, several in a frame."""
         if part.scope is None or part.kind == "node":
-            return [node_box(self.graph, self._number(part.copies), part, self._cost(part.copies))]
-        length = part.scope.end - part.scope.first
-        blocks = tuple(range(copy.start, copy.start + length) for copy in part.copies)
-        tails = tuple(range(copy.start + length, copy.stop) for copy in part.copies)
-        box = block_box(self.graph, self._number(blocks), part._replace(copies=blocks), around, self._cost(blocks))
-        if not tails[0]:
-            return [box]
-        if len(part.copies) > 1:
-            self.runs.append(part.copies)
-        merge = Part(part.path, part.path, "node", tails, None, part.training)
-        return [box, node_box(self.graph, self._number(tails), merge, self._cost(tails))]
+            return [self._node_box(part)]
+        first, end = part.copies[0], part.copies[0].start + part.scope.end - part.scope.first
+        if end == first.stop:
+            return [self._block_box(part, around)]
+        layer = part._replace(last=part.path, copies=(range(first.start, end),))
+        inner = (layer, Part(part.path, part.path, "node", (range(end, first.stop),), None, part.training))
+        if len(part.copies) == 1:
+            return self._members(inner, around)
+        return [self._frame(part._replace(kind="sequence"), inner, around)]
+
+    def _node_box(self, part: Part) -> Box:
+        return node_box(self.graph, self._number(part.copies), part, self._cost(part.copies), self._everywhere(part))
+
+    def _block_box(self, part: Part, around: str) -> Box:
+        number, cost = self._number(part.copies), self._cost(part.copies)
+        return block_box(self.graph, number, part, around, cost, self._everywhere(part))
 
     def _number(self, copies: Sequence[range]) -> int:
         """Return the next box's number and record it for the nodes of the box."""

@@ -53,7 +53,8 @@ class Box:
     """A box: a written node, a block, a stage, an input or an output.
 
     `title` is the op or call (`3x3 conv, 64, /2`, `bottleneck(64)`), `tail` lists the ops after the main one (`bn
-    relu`), `name` is the path as shown (`layer1.1 … layer1.2`), `lines` list the content of a stage.
+    relu`), `name` is the path as shown (`layer1.1 … layer1.2`), `lines` list the content of a stage, or what differs in
+    the copies.
     """
 
     number: int
@@ -106,6 +107,8 @@ class Frame:
     cost: Cost = NOTHING
     origin: Origin | None = None
     training: bool = False
+    lines: tuple[str, ...] = ()
+    """What differs in the copies."""
 
     @property
     def count(self) -> int:
