@@ -34,7 +34,9 @@ def side_by_side(painters: Sequence[Painter], options: Options) -> Painter:
 def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     named = options.title != ""
     letters = [f"({letter})" for letter in ascii_lowercase]
-    labels = [f"{a} {shorten(panel.label[0], 44)}" if named else a for a, panel in zip(letters, panels, strict=False)]
+    same = len({panel.label[0] for panel in panels}) < len(panels)
+    names = [shorten(panel.label[same], 44) if named else "" for panel in panels]
+    labels = [f"{letter} {name}".rstrip() for letter, name in zip(letters, names, strict=False)]
     slots = [max(panel.width, text_width(label, LABEL, bold=True)) for panel, label in zip(panels, labels, strict=True)]
     paper = PORTRAIT.width if options.width_points is None else options.width_points
     rows = list(rows_of(slots, paper / READ - 2 * MARGIN))
@@ -53,7 +55,8 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
             x += slots[n] + GAP
         y += high + BELOW
     described = "; ".join(f"{a} {': '.join(filter(None, p.label))}" for a, p in zip(letters, panels, strict=False))
-    for line in wrapped(described if options.title is None else options.title, width - 2 * MARGIN, CAPTION):
+    caption = ", ".join(dict.fromkeys(panel.label[0] for panel in panels)) if same else described
+    for line in wrapped(caption if options.title is None else options.title, width - 2 * MARGIN, CAPTION):
         y += CAPTION + 3
         members.append(Text(Point(MARGIN, y), line, CAPTION, theme.ink, "start"))
     return replace(

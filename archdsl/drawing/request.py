@@ -118,6 +118,8 @@ class Request:
     options: Options = field(default_factory=Options)
     time_limit_s: float = TIME_LIMIT_S
     """Time limit of each run of the layout engine."""
+    beside: bool = False
+    """Whether it is one of several pictures of a figure."""
     photo: Photo | None = None
     """The photograph that the network sees, for a figure of its focus on it."""
 

@@ -61,7 +61,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--year", "2019-"], lambda e: e.year is not None and e.year >= 2019),
         (["--year=-1998"], lambda e: e.year is not None and e.year <= 1998),
         (["--family", "vgg", "--family", "resn*"], lambda e: e.family == "vgg" or (e.family or "").startswith("resn")),
-        (["--axes", "0"], lambda e: e.name in ("perceptron", "skin_lesion_meta")),
+        (["--axes", "0"], lambda e: e.name == "skin_lesion_meta"),
         (["*_v1", "--family", "resnet"], lambda e: e.name in ("resnet50_v1", "resnet101_v1", "resnet152_v1")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -30,6 +30,10 @@ def marks(root: ET.Element, kind: str) -> list[ET.Element]:
     return [g for g in root.iter(f"{SVG}g") if g.get("class") == kind]
 
 
+def width_of(root: ET.Element) -> float:
+    return float(root.get("width", "").removesuffix("pt"))
+
+
 def texts(element: ET.Element) -> list[str]:
     return [t.text or "" for t in element.iter(f"{SVG}text")]
 
@@ -39,6 +43,8 @@ def test_the_perceptron_has_its_neurons_and_links() -> None:
     assert [len(list(g.iter(f"{SVG}circle"))) for g in marks(root, "layer")] == [4, 5, 2]
     assert [len(list(g.iter(f"{SVG}path"))) for g in marks(root, "links")] == [4 * 5, 5 * 2]
     assert "37 parameters" in " ".join(texts(root))
+    assert texts(marks(root, "pixels")[0]) == ["x1", "x2", "x3", "x4"], "in rows, as they are flattened"
+    assert not marks(figure("lenet5", "fc2"), "pixels"), "its neurons read feature maps"
     assert {"x1", "x4", "One neuron of hidden: sigmoid(w1 x1 + w2 x2 + w3 x3 + w4 x4 + b)."} <= set(texts(root))
 
 
@@ -124,6 +130,23 @@ def test_in_a_dense_block_every_layer_reads_all_before() -> None:
     assert [g.get("data-channels") for g in marks(root, "value")] == ["64", *["32"] * 6]
     assert [g.get("data-reads") for g in marks(root, "layer")] == ["64", "96", "128", "160", "192", "224"]
     assert "64 + 6 \u00d7 32 = 256 channels, 256 \u00d7 56 \u00d7 56" in " ".join(texts(root))
+
+
+def test_a_dense_block_runs_down_in_a_column_and_beside_other_blocks() -> None:
+    net = archdsl.load("densenet121")
+    wide, column = (ET.fromstring(str(net.diagram(style="article", width_mm=width))) for width in (None, 85))
+    for kind in ("arc", "value", "layer"):
+        facts = [
+            [(g.get("data-source"), g.get("data-channels"), g.get("data-reads")) for g in marks(r, kind)]
+            for r in (wide, column)
+        ]
+        assert facts[0] == facts[1], "the same layers and arcs"
+    tops = [float(text.get("y", "")) for g in marks(column, "value") for text in list(g.iter(f"{SVG}text"))[:1]]
+    assert tops == sorted(tops) and tops[-1] - tops[0] > 200
+    size = [float(column.get(name, "").removesuffix("pt")) for name in ("width", "height")]
+    assert size[1] > size[0]
+    both = str(archdsl.figure(["resnet20", "densenet121"]).diagram(style="article"))
+    assert width_of(ET.fromstring(both)) < width_of(wide)
 
 
 def test_dots_stand_for_more_than_one_layer_and_the_last_reads_the_value_before_them() -> None:

@@ -105,6 +105,8 @@ def test_what_has_no_figure_is_an_error(tmp_path: Path) -> None:
     assert code_of(lambda: edge.diagram(style="article", image=tmp_path / "none.png")) == "E0804"
     assert code_of(lambda: edge.diagram(style="graph", image=FUNDUS)) == "E0727"
     assert code_of(lambda: edge.diagram(style="article", focus="no", image=FUNDUS)) == "E0713"
+    vector = archdsl.loads("input: 90000\nnet: [fc 2]")
+    assert code_of(lambda: vector.diagram(style="article", focus="fc1", image=FUNDUS)) == "E0727"
     assert code_of(lambda: archdsl.load("perceptron").diagram(style="article", image=FUNDUS)) == "E0727"
     assert code_of(lambda: archdsl.load("ecg_resnet34").diagram(style="article", image=FUNDUS)) == "E0806"
     large = archdsl.loads(NET.replace("24x24", "1600x1600"))

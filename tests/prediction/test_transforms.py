@@ -32,7 +32,7 @@ def test_it_is_that_of_predict(name: str) -> None:
 
 
 def test_a_vector() -> None:
-    net = archdsl.load("perceptron")
+    net = archdsl.loads("input: 4\nnet: [fc 2]")
     pixels = np.arange(net.input[0], dtype=np.uint8).reshape(1, -1)
     assert net.transforms()(pixels).shape == net.input
 

@@ -31,11 +31,12 @@ Subject: TypeAlias = Scope | Node
 
 
 def attempts(request: Request) -> Iterator[Painter]:
-    """Yield the figure, `painter`."""
-    yield painter(request)
+    """Yield the figure, `painter`, and a dense block also from top to bottom, first beside other pictures."""
+    for upright in (request.beside, not request.beside):
+        yield painter(request, upright)
 
 
-def painter(request: Request) -> Painter:
+def painter(request: Request, upright: bool = False) -> Painter:
     """Return a function from the theme to the figure of the focus, or of the first part that has a figure.
 
     Without a focus, a network of fully connected layers is drawn as neurons; otherwise the figure shows the first
@@ -51,7 +52,7 @@ def painter(request: Request) -> Painter:
     chosen, described = subject, describe(graph, _part(graph, subject))
 
     def painted(theme: Theme) -> Scene:
-        figure = _figure(graph, chosen, theme)
+        figure = _figure(graph, chosen, theme, upright)
         return described(framed(graph.name, _line(graph, chosen, figure), figure, theme, request.options.title))
 
     return painted
@@ -65,19 +66,19 @@ def _part(graph: Graph, subject: Subject) -> Part:
     return node_part(subject)._replace(path="", copies=(range(layers[0].id, layers[-1].id + 1),))
 
 
-def _figure(graph: Graph, subject: Subject, theme: Theme) -> Figure:
+def _figure(graph: Graph, subject: Subject, theme: Theme, upright: bool) -> Figure:
     if isinstance(subject, Scope):
-        return _of_scope(graph, subject, theme)
+        return _of_scope(graph, subject, theme, upright)
     if isinstance(subject.op, Fc):
         return perceptron(graph, subject, theme)
     return convolution(graph, subject, theme)
 
 
-def _of_scope(graph: Graph, scope: Scope, theme: Theme) -> Figure:
+def _of_scope(graph: Graph, scope: Scope, theme: Theme, upright: bool) -> Figure:
     if not _has_figure(graph, scope):
         return block_figure(graph, scope, "a part" if scope.block is None else "a block", theme)
     if scope.kind == "dense":
-        return dense_figure(graph, scope, theme)
+        return dense_figure(graph, scope, theme, upright)
     if scope.kind == "residual":
         return block_figure(graph, scope, RESIDUAL, theme)
     around = _call(scope)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archdsl.analysis.parts import split
-from archdsl.drawing.article.figure import SMALL, WORDS, Figure
+from archdsl.drawing.article.figure import NOTE, SMALL, WORDS, Figure
 from archdsl.drawing.heat import mix
+from archdsl.drawing.metrics import wrapped
 from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Scope
@@ -16,10 +19,15 @@ MOST = 5
 """Number of layers in the figure; of more layers the first ones, dots, and the last."""
 PITCH = 84.0
 LAYER = 30.0
+SHORTER, NOTES = 0.6, 190.0
+"""An upright figure: its length as a share of that from left to right, and the width of its notes."""
 
 
-def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
-    """Return the figure: the layers from left to right, and an arc for every output that a later layer reads."""
+def dense_figure(graph: Graph, scope: Scope, theme: Theme, upright: bool = False) -> Figure:
+    """Return the figure: the layers from left to right, and an arc for every output that a later layer reads.
+
+    An `upright` figure runs from top to bottom, for a column and beside other blocks.
+    """
     layers = layers_of(graph, scope)
     count = len(layers)
     shown = list(range(count)) if count <= MOST + 1 else [*range(MOST - 1), count - 1]
@@ -52,7 +60,40 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme) -> Figure:
         f"{count} layers; each reads everything before it, concatenated, and adds {grown[0]} channels of its own.",
         f"H: {inside}. Their concatenation: {sums} channels, {leaving}.",
     ]
-    return figure
+    return _turned(figure, axis) if upright else figure
+
+
+def _turned(figure: Figure, axis: float) -> Figure:
+    """The figure from top to bottom, with the arcs to the right of the layers and the names to the left."""
+    left = 44.0
+    turned = Figure(figure.kind, width=left + axis, height=figure.width * SHORTER + 6)
+
+    def at(point: Point) -> Point:
+        return Point(left + axis - point.y, point.x * SHORTER)
+
+    def item(member: Item) -> Item:
+        if isinstance(member, Text):
+            below = member.at.y - axis
+            if below < LAYER / 2:  # inside a layer
+                return replace(member, at=Point(left, at(member.at).y + 3))
+            return replace(member, at=Point(left - 17, at(member.at).y + below - 25), anchor="end")
+        if isinstance(member, Circle):
+            return replace(member, center=at(member.center))
+        if not isinstance(member, (Polygon, Path)):
+            return member
+        points = tuple(map(at, member.points))
+        if isinstance(member, Polygon):  # the writers want the top left corner of a rounded rectangle first
+            points = (points[3], points[0], points[1], points[2])
+        return replace(member, points=points)
+
+    for member in figure.members:
+        turned.members.append(
+            replace(member, members=[item(inner) for inner in member.members if not isinstance(inner, Cluster)])
+            if isinstance(member, Cluster)
+            else item(member)
+        )
+    turned.notes = [line for note in figure.notes for line in wrapped(note, NOTES, NOTE)]
+    return turned
 
 
 def layers_of(graph: Graph, scope: Scope) -> list[range]:
@@ -74,7 +115,7 @@ def _words(graph: Graph, scope: Scope, layer: range) -> list[str]:
         for part in parts
         for inner in ((part,) if part.kind == "node" or part.scope is None else split(graph, part.scope))
     ]
-    return [" ".join(filter(None, part_figure(graph, part))) for part in parts]
+    return [" ".join(filter(None, part_figure(graph, part))).removesuffix(" concat") for part in parts]
 
 
 def _values(

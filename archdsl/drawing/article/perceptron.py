@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from archdsl.drawing.article.figure import SMALL, WORDS, Figure
+from archdsl.axes import axes_of
+from archdsl.drawing.article.figure import SMALL, WORDS, Figure, grid
 from archdsl.drawing.heat import mix
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Text
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Node
-from archdsl.ops import Fc, Flatten
+from archdsl.ops import Fc, Flatten, Input
 from archdsl.report.words import TIMES
-from archdsl.shapes import numel
+from archdsl.shapes import concrete, numel
 
 MOST = 8
 """A wider layer is drawn as its first and last neurons with dots between."""
 RADIUS, PITCH, COLUMN = 7.0, 20.0, 92.0
+GRID, PIXEL = (4, 4), 20.0
+"""The largest image that is drawn beside its neurons, and the side of a pixel in points."""
 
 
 def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
@@ -27,10 +30,11 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     figure.about = " to ".join(dict.fromkeys((layers[0].path, layers[-1].path)))
     tallest = max(len(_shown(width)) for width in widths)
     middle = 14 + tallest * PITCH / 2
-    columns = [_column(width, 30 + n * COLUMN, middle) for n, width in enumerate(widths)]
     first = graph.nodes[layers[0].inputs[0]]
     flat = isinstance(first.op, Flatten)
     read = graph.nodes[first.inputs[0]] if flat else first
+    left = _add_pixels(figure, concrete(read.shape) if isinstance(read.op, Input) else (), middle, theme)
+    columns = [_column(width, left + n * COLUMN, middle) for n, width in enumerate(widths)]
     names = [read.written_path, *(layer.path for layer in layers)]
     for n, layer in enumerate(layers):
         links: list[Item] = [
@@ -49,17 +53,35 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
         kind = "input" if n == 0 else "fc"
         letter = "x" if n == 0 else ""
         figure.members.append(_neurons(column, names[n], kind, width, letter, theme))
-        x = 30 + n * COLUMN
+        x = left + n * COLUMN
         figure.members.append(Text(Point(x, bottom), names[n].rpartition(".")[2][:16], WORDS, theme.ink))
         words = (
             f"{'flattened: ' * flat}{width}" if n == 0 else " ".join((str(width), *_activation(graph, layers[n - 1])))
         )
         figure.members.append(Text(Point(x, bottom + 10), words, SMALL, theme.quiet))
-    _count(figure, layers, widths, bottom + 24, theme)
+    _count(figure, layers, widths, Point(left, bottom + 24), theme)
     figure.notes.insert(0, _formula(graph, layers[0], widths[0]))
-    figure.width = 60 + COLUMN * len(layers)
+    figure.width = left + 30 + COLUMN * len(layers)
     figure.height = bottom + 28
     return figure
+
+
+def _add_pixels(figure: Figure, shape: tuple[int, ...], middle: float, theme: Theme) -> float:
+    """Add a small grey image whose pixels are the inputs, and return the x of the neurons of the input."""
+    if (
+        axes_of(shape) != len(GRID)
+        or shape[0] > 1
+        or any(size > most for size, most in zip(shape[1:], GRID, strict=True))
+    ):
+        return 30.0
+    rows, columns = shape[1:]
+    top, left, width = middle - PITCH / 2 - rows * PIXEL / 2, 8.0, columns * PIXEL
+    items = grid(left, top, rows, columns, PIXEL, theme, "input", lambda row, column: f"x{row * columns + column + 1}")
+    figure.members.append(Cluster("pixels", "image", f"{rows} {TIMES} {columns} pixels", items))
+    start, end = Point(left + width + 6, middle - PITCH / 2), Point(left + width + 28, middle - PITCH / 2)
+    figure.members.append(Path((start, end), theme.arrow, 0.9, head=True))
+    figure.members.append(Text(Point(left + width / 2, top - 6), "image", WORDS, theme.ink))
+    return end.x + 26
 
 
 def _formula(graph: Graph, layer: Node, width: int) -> str:
@@ -137,7 +159,7 @@ def _neurons(column: list[Point | None], name: str, kind: str, width: int, lette
     )
 
 
-def _count(figure: Figure, layers: list[Node], widths: list[int], y: float, theme: Theme) -> None:
+def _count(figure: Figure, layers: list[Node], widths: list[int], at: Point, theme: Theme) -> None:
     """Add the counts of weights and biases below the links."""
     total = 0
     for n, layer in enumerate(layers):
@@ -145,6 +167,6 @@ def _count(figure: Figure, layers: list[Node], widths: list[int], y: float, them
         total += params
         bias = params - widths[n] * widths[n + 1]
         words = f"{widths[n]}{TIMES}{widths[n + 1]}" + (f" + {bias}" if bias else "")
-        figure.members.append(Text(Point(30 + (n + 0.5) * COLUMN, y), words, SMALL, theme.quiet))
+        figure.members.append(Text(Point(at.x + (n + 0.5) * COLUMN, at.y), words, SMALL, theme.quiet))
         figure.width = max(figure.width, text_width(words, SMALL))
     figure.notes.append(f"Each link is a weight, each neuron has a bias: {total:,} parameters.")

@@ -49,7 +49,7 @@ def figures(attempts: Attempts, requests: Sequence[Request], request: Request) -
     for count in range(len(requests), 0, -1):
         width = options.width_mm and max(options.width_mm // count, 20)
         part = replace(options, title="", width_mm=width)
-        yield side_by_side([best(attempts, replace(each, options=part))[0] for each in requests], options)
+        yield side_by_side([best(attempts, replace(each, options=part, beside=True))[0] for each in requests], options)
 
 
 def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchError:
