@@ -147,6 +147,7 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("backends/torch/layers.py", (NAME,), "the text for images, of which `layer_text` makes that for the others"),
     ("backends/weights/safetensors.py", (RANK,), "tensors of a file, which may have any rank"),
     ("drawing/article/convolution.py", (UNPACKED, INDEX), "a figure has slices, rows and columns, for every kind"),
+    ("drawing/article/perceptron.py", (UNPACKED, LISTED), "the small image beside the neurons"),
     ("drawing/article/photograph.py", (UNPACKED, INDEX, RANK), "a photograph has rows and columns"),
     ("network/photograph.py", tuple(CHECKS), "a photograph has rows and columns"),
     ("drawing/article/windows.py", (UNPACKED,), "a grid has rows and columns, for every kind"),
