@@ -22,8 +22,9 @@ from archdsl.drawing.request import Request
 from archdsl.drawing.scene import Scene
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
-from archdsl.drawing.volumes.scene import Appearance, draw
+from archdsl.drawing.volumes.scene import Appearance, Fit, draw
 from archdsl.drawing.volumes.series import tangled
+from archdsl.drawing.volumes.spots import SMALL
 from archdsl.drawing.volumes.stages import Staged, stage
 from archdsl.drawing.volumes.words import Heading
 from archdsl.graph import Graph
@@ -31,21 +32,42 @@ from archdsl.graph import Graph
 MOST_STAGES, MOST_TANGLED = 140, 6
 """Blocks are expanded up to this many stages, and up to this many arcs that are not plain shortcuts."""
 DEEPEST = 32
+SIZES = (1.0, 0.75, 0.55, 0.4)
+"""The sizes of the volumes, relative to the text, that are tried on paper."""
 
 
 def attempts(request: Request) -> Iterator[Painter]:
-    """Yield the drawing, `painter`."""
-    yield painter(request)
+    """Yield the drawing; on paper, then with smaller volumes, without windows, and with fewer blocks expanded."""
+    target, staged = request.options.target, staged_for(request.graph, request.view)
+    if target is None:
+        yield painter(request, staged)
+        return
+    room = target.sheet.width * SMALL / target.least
+    note = "fewer blocks are expanded: more would be too small at this size" if request.view.level == "layer" else ""
+    for number, depth in enumerate((staged, *_simpler(request.graph, request.view, staged))):
+        for fit in (Fit(room, size, windows) for windows in (True, False) for size in SIZES):
+            yield painter(request, depth, fit, note if number else "")
 
 
-def painter(request: Request) -> Painter:
+def _simpler(graph: Graph, view: View, staged: Staged) -> Iterator[Staged]:
+    """The stages with fewer and fewer blocks expanded."""
+    count = sum(1 for _ in staged.root.stages())
+    for level in range(DEEPEST if view.level == "layer" else 6, -1, -1) if EVERYTHING not in view.expand else ():
+        part = focus_on(graph, view.focus).part if view.focus else None
+        fewer = stage(graph, _apart(graph, view.expand), level, part)
+        if (stages := sum(1 for _ in fewer.root.stages())) < count:
+            count = stages
+            yield fewer
+
+
+def painter(request: Request, staged: Staged | None = None, fit: Fit = Fit(), note: str = "") -> Painter:
     """Return a function from the theme to the scene. Raises E0713 (status 2) for a path that the network does not have.
 
     The level `network` expands no block, `layer` expands all, `block` as many as fit on a page. The options `direction`
     and `legend` have no effect: volumes run from left to right and always have a legend.
     """
     graph, options = request.graph, request.options
-    staged = staged_for(graph, request.view)
+    staged = staged or staged_for(graph, request.view)
     focus = focus_on(graph, request.view.focus) if request.view.focus else None
     title = heading(graph, focus) if options.title is None else options.title
     title_and_facts = Heading(title, facts(graph, focus))
@@ -57,8 +79,8 @@ def painter(request: Request) -> Painter:
     described = describe(graph, focus.part if focus else None)
 
     def painted(theme: Theme) -> Scene:
-        scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, options.width_points))
-        return described(replace(scene, label=(heading(graph, focus), ", ".join(title_and_facts.facts))))
+        scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, fit))
+        return described(replace(scene, label=(heading(graph, focus), ", ".join(title_and_facts.facts)), note=note))
 
     return painted
 

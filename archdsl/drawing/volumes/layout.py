@@ -35,8 +35,15 @@ from archdsl.report.words import TIMES
 class Placer:
     """Places the pieces of one network."""
 
-    def __init__(self, staged: Staged, direct: set[tuple[int, int]], scale: VolumeScale, shapes: bool = True) -> None:
-        self.scale, self.shapes = scale, shapes
+    def __init__(
+        self,
+        staged: Staged,
+        direct: set[tuple[int, int]],
+        scale: VolumeScale,
+        shapes: bool = True,
+        windows: bool = True,
+    ) -> None:
+        self.scale, self.shapes, self.windows = scale, shapes, windows
         self.leaving = Counter(source for source, _ in staged.edges)
         self.entering = Counter(target for edge in staged.edges if edge in direct for target in edge[1:])
         self.touching: set[tuple[int, int]] = set()
@@ -147,6 +154,8 @@ class Placer:
     def run(self, stages: Sequence[Stage], level: int) -> Arrangement:
         """Volumes that touch, with their labels on one line below; a label wider than its volume adds a gap."""
         spots = [spot_of(stage, self.scale) for stage in stages]
+        for spot in spots:
+            spot.words = spot.stage.kernel if self.windows or spot.stage.look == "block" else ""
         bars = all(is_vector(stage.shape) and not stage.sign for stage in stages)
         kernels = _kernels(spots)
         x = spots[0].depth * DEPTH_X / 2
@@ -169,7 +178,7 @@ class Placer:
         for run in kernels:
             first, last, front = run[0], run[-1], max(spot.depth for spot in spots) * DEPTH_X / 2
             first.kernel_x = (last.x + last.width - first.x) / 2 - front
-            first.kernel = first.stage.kernel
+            first.kernel = first.words
         _widen(block)
         return block
 
@@ -220,10 +229,10 @@ def _kernels(spots: Sequence[Spot]) -> list[list[Spot]]:
     """Runs of neighbours with one kernel, which is written once below them, except for pools that touch others."""
     runs: list[list[Spot]] = []
     for spot in spots:
-        kernel = spot.stage.kernel if spot.stage.look != "pool" or spot is spots[0] else ""
+        kernel = spot.words if spot.stage.look != "pool" or spot is spots[0] else ""
         if not kernel:
             continue
-        if runs and runs[-1][0].stage.kernel == kernel and runs[-1][-1].stage.number == spot.stage.number - 1:
+        if runs and runs[-1][0].words == kernel and runs[-1][-1].stage.number == spot.stage.number - 1:
             runs[-1].append(spot)
         else:
             runs.append([spot])
@@ -237,7 +246,7 @@ def _slots(spots: Sequence[Spot]) -> list[float]:
     if len(runs) > 1:
         for run in runs:
             for spot in run:
-                need[spot.stage.number] = (text_width(run[0].stage.kernel, SMALL) + 3) / len(run)
+                need[spot.stage.number] = (text_width(run[0].words, SMALL) + 3) / len(run)
     return list(need.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.model.drawing import Cost
@@ -16,16 +17,29 @@ from archdsl.drawing.volumes.routes import ROUND, Route, Router
 from archdsl.drawing.volumes.series import arrange, crowded, flat, links
 from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Arrangement, Plate, Spot, scale_of, scale_words
 from archdsl.drawing.volumes.stages import Staged
-from archdsl.drawing.volumes.words import LEAST, MARGIN, Heading, add_foot, add_head, head_height
+from archdsl.drawing.volumes.words import LEAST, MARGIN, Heading, add_foot, add_head, head_height, head_lines
 
 BETWEEN = 34.0
 """Space between two lines, for the route from one to the next."""
-READ = 5.0
-"""The smallest font size on paper, in points: that of an index in a text of 10 points."""
 TURN = 30.0
 """Space beside the lines, for the route to the next line."""
 ONE_LINE, LINE = 690.0, 560.0
 """A row of at most the first width stays one line; a wider one is broken into lines of about the second."""
+
+
+class Fit(NamedTuple):
+    """How a picture is fitted to paper."""
+
+    room: float | None = None
+    """The width at which its text is readable: lines are broken there. None: lines are about as wide as a page."""
+    size: float = 1.0
+    """The size of the volumes relative to the text."""
+    windows: bool = True
+    """Whether kernels are written below the volumes."""
+
+
+NATURAL = Fit()
+"""Without a size on paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +53,7 @@ class Appearance:
     heat: HeatScale | None = None
     costs: Mapping[int, Cost] | None = None
     """The cost of each stage, if `heat` is set."""
-    paper: float | None = None
-    """The width on paper in points: lines are broken so that the text is readable there."""
+    fit: Fit = NATURAL
 
 
 def draw(staged: Staged, look: Appearance) -> Scene:
@@ -48,17 +61,20 @@ def draw(staged: Staged, look: Appearance) -> Scene:
     stepped = is_u(staged)
     series = flat(staged) if stepped else arrange(staged)
     direct = links(series)
-    scale = scale_of(staged.root.stages(), CROWDED if stepped or crowded(series) else TALLEST, 0.8 if stepped else 1.1)
-    layout = Placer(staged, direct, scale, look.shapes)
+    tallest, thickness = CROWDED if stepped or crowded(series) else TALLEST, 0.8 if stepped else 1.1
+    scale = scale_of(staged.root.stages(), tallest, thickness, look.fit.size)
+    layout = Placer(staged, direct, scale, look.shapes, look.fit.windows)
     blocks = layout.blocks(series.pieces)
-    rows = _stacked(levels(staged, blocks)) if stepped else _place(_broken(blocks, look.paper))
-    width = max(LEAST if look.paper is None else 0.0, max(row.end for row in rows) + MARGIN)
-    routes = _routed(rows, staged, direct, layout.touching, head_height(look.heading, width))
+    rows = _stacked(levels(staged, blocks)) if stepped else _place(_broken(blocks, look.fit.room))
+    width = max(min(LEAST, look.fit.room or LEAST), max(row.end for row in rows) + MARGIN)
+    head = head_lines(look.heading, width if look.fit.room else None, width)
+    routes = _routed(rows, staged, direct, layout.touching, head_height(head))
     scene = Scene(
         look.heading.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
     )
+    scene.body = LABEL
     scene.description, scene.caption = ", ".join(look.heading.facts), scale_words(staged.root.stages())
-    add_head(scene, look.heading, look.theme)
+    add_head(scene, head, look.theme)
     _paint(scene, rows, routes, look)
     add_foot(scene, staged, look.heat, look.theme)
     return scene
@@ -78,13 +94,13 @@ def _routed(
     return router.routes(staged.edges, direct, touching)
 
 
-def _broken(blocks: Sequence[Arrangement], paper: float | None) -> list[list[Arrangement]]:
-    """Blocks in lines: readable on paper of a width, or by default not much taller than wide."""
+def _broken(blocks: Sequence[Arrangement], width: float | None) -> list[list[Arrangement]]:
+    """Blocks in lines of at most a width, or by default not much taller than wide."""
     total = _width(blocks)
-    room = ONE_LINE if paper is None else LABEL / READ * paper - 2 * MARGIN
+    room = ONE_LINE if width is None else width - 2 * MARGIN
     if total <= room:
         return [list(blocks)]
-    if paper is not None:
+    if width is not None:
         choices = [lines_of(blocks, (room - TURN) * share) for share in (1, 0.9, 0.8, 0.7, 0.6, 0.5)]
         return next((lines for lines in choices if max(map(_width, lines)) <= room - TURN), choices[-1])
     for limit in (LINE, LINE * 1.15, LINE * 1.3, LINE * 1.5, LINE * 1.7, LINE * 2):

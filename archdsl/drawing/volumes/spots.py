@@ -92,6 +92,8 @@ class Spot:
     """The number of parallels around it."""
     base: float = 0.0
     """Distance of its labels below the axis."""
+    words: str = ""
+    """Its kernel, or the name of its block."""
     kernel: str = ""
     """The kernel text below it, at `kernel_x` from its x."""
     kernel_x: float = 0.0
@@ -121,7 +123,7 @@ class Spot:
         """The right end of the texts below a cube, which may be wider than the cube."""
         if thick_with_channels(self.stage.shape) or is_vector(self.stage.shape) or self.stage.sign:
             return -inf
-        texts = (self.stage.kernel, size_of(self.stage))
+        texts = (self.words, size_of(self.stage))
         middle = self.x + self.width / 2 - self.depth * DEPTH_X / 2
         return middle + max(text_width(words, SMALL) for words in texts) / 2
 
@@ -212,8 +214,11 @@ def thick_with_channels(shape: Sequence[int]) -> bool:
     return EXTENTS[kind_drawn(shape)].axes[0] == 0
 
 
-def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float = 1.1) -> VolumeScale:
-    """Return the scale at which the largest map, the most channels and the longest vector have their fixed sizes."""
+def scale_of(
+    stages: Iterable[Stage], tallest: float = TALLEST, thickness: float = 1.1, size: float = 1.0
+) -> VolumeScale:
+    """Return the scale at which the largest map, the most channels and the longest vector have their fixed sizes, each
+    times `size`."""
     shapes = [stage.shape for stage in stages]
     largest = [1] * (MOST + 1)
     for shape in shapes:
@@ -221,8 +226,8 @@ def scale_of(stages: Iterable[Stage], tallest: float = TALLEST, thickness: float
         largest[axes] = max(largest[axes], 1, *shape[1:])
     channels = max((shape[0] for shape in shapes if not is_vector(shape)), default=1)
     units = max((shape[0] for shape in shapes if is_vector(shape)), default=1)
-    sides = tuple(kind.share * tallest / sqrt(size) for kind, size in zip(EXTENTS, largest, strict=True))
-    return VolumeScale(sides, max(thickness, 26 / sqrt(channels)), LONGEST / sqrt(max(units, 64)))
+    sides = tuple(size * kind.share * tallest / sqrt(most) for kind, most in zip(EXTENTS, largest, strict=True))
+    return VolumeScale(sides, size * max(thickness, 26 / sqrt(channels)), size * LONGEST / sqrt(max(units, 64)))
 
 
 def spot_of(stage: Stage, scale: VolumeScale) -> Spot:

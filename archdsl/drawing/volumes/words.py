@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from archdsl.drawing.heat import HeatScale, mix
@@ -48,38 +50,32 @@ class Heading(NamedTuple):
     facts: tuple[str, ...]
 
 
-def head_height(heading: Heading, width: float) -> float:
+def head_lines(heading: Heading, room: float | None, width: float) -> list[Text]:
+    """Return the title, and the facts beside or below it in a picture of a width; broken to fit `room`."""
+    if not heading.title:
+        return []
+    title, facts = shorten(heading.title, 70), "  \u00b7  ".join(heading.facts)
+    most = inf if room is None else room - 2 * MARGIN
+    lines = [Text(Point(MARGIN, 22), line, HEAD, "", "start", bold=True) for line in wrapped(title, most, HEAD, True)]
+    for n, line in enumerate(lines):
+        lines[n] = replace(line, at=Point(MARGIN, 22 + 15 * n))
+    beside, last = MARGIN + text_width(title, HEAD, bold=True) + 12, lines[-1].at.y
+    if len(lines) == 1 and beside + text_width(facts, FACTS) <= width - MARGIN:
+        return [*lines, Text(Point(beside, last), facts, FACTS, "", "start")]
+    rows = wrapped(facts, most, FACTS, mark="  \u00b7  ")
+    return lines + [Text(Point(MARGIN, last + 12 + 11 * n), row, FACTS, "", "start") for n, row in enumerate(rows)]
+
+
+def head_height(lines: Sequence[Text]) -> float:
     """Return the height of the heading."""
-    if not heading.title:
-        return MARGIN
-    return 46.0 if _facts_below(heading, width) else 34.0
+    return lines[-1].at.y + 12 if lines else MARGIN
 
 
-def _facts_below(heading: Heading, width: float) -> bool:
-    return (
-        MARGIN + text_width(_title(heading), HEAD, bold=True) + 12 + text_width(_facts(heading), FACTS) > width - MARGIN
-    )
-
-
-def _title(heading: Heading) -> str:
-    return shorten(heading.title, 70)
-
-
-def _facts(heading: Heading) -> str:
-    return "  \u00b7  ".join(heading.facts)
-
-
-def add_head(scene: Scene, heading: Heading, theme: Theme) -> None:
-    """Add the title and the facts beside or below it; a narrow picture becomes wider."""
-    if not heading.title:
-        return
-    title, facts = _title(heading), _facts(heading)
-    wide = text_width(title, HEAD, bold=True)
-    below = _facts_below(heading, scene.width)
-    at = Point(MARGIN, 34) if below else Point(MARGIN + wide + 12, 22)
-    scene.members.append(Text(Point(MARGIN, 22), title, HEAD, theme.ink, "start", bold=True))
-    scene.members.append(Text(at, facts, FACTS, theme.quiet, "start"))
-    scene.width = max(scene.width, MARGIN + wide + MARGIN, at.x + text_width(facts, FACTS) + MARGIN)
+def add_head(scene: Scene, lines: Sequence[Text], theme: Theme) -> None:
+    """Add the lines of the heading; a narrow picture becomes wider."""
+    for line in lines:
+        scene.members.append(replace(line, color=theme.ink if line.bold else theme.quiet))
+        scene.width = max(scene.width, line.at.x + text_width(line.text, line.size, line.bold) + MARGIN)
 
 
 def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme) -> None:
