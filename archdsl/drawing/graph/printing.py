@@ -14,7 +14,7 @@ from archdsl.drawing.graph.scene import draw
 from archdsl.drawing.model.drawing import Box, Drawing, Frame, View
 from archdsl.drawing.model.focus import focus_on
 from archdsl.drawing.model.words import describe
-from archdsl.drawing.request import Request
+from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene.printing import printed
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import PRINT
@@ -41,12 +41,23 @@ def _in_best_columns(request: Request, measure: Callable[[Drawing], Drawing], as
     drawing, layout, note = laid_out(request, measure)
     if request.view != asked:
         note = note or f"drawn at the level `{request.view.level}`: more detail would be too small at this size"
-    options, painters = request.options, [_painter(request, drawing, layout, note)]
+    options, painter = request.options, _painter(request, drawing, layout, note)
+    best = _smallest(painter, options)
     for count in range(2, _COLUMNS + 1):
         broken = in_columns(drawing, layout, count, options.direction == "LR")
-        if broken is not None:
-            painters.append(_painter(request, drawing, with_words(drawing, broken, options.shapes)[0], note))
-    return max(painters, key=lambda paint: round(printed(paint(PRINT), options).smallest, 1))
+        if broken is None:
+            break
+        columns = _painter(request, drawing, with_words(drawing, broken, options.shapes)[0], note)
+        smallest = _smallest(columns, options)
+        if smallest < best:
+            break
+        if smallest > best:
+            painter, best = columns, smallest
+    return painter
+
+
+def _smallest(painter: Painter, options: Options) -> float:
+    return round(printed(painter(PRINT), options).smallest, 1)
 
 
 def _painter(request: Request, drawing: Drawing, layout: GraphLayout, note: str) -> Painter:

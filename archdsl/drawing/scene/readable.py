@@ -57,7 +57,8 @@ def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchErr
     assert target is not None
     width_mm = round(target.sheet.width / 72 * 25.4)
     fits = [f"`--min-font {int(largest * 10) / 10:g}`"]
-    for wider in (mm for mm in _WIDTHS_MM if mm > width_mm):
+    needed = 0.7 * width_mm * target.least / largest
+    for wider in (mm for mm in _WIDTHS_MM if mm > max(width_mm, needed)):
         wide = replace(request, options=replace(options, width_mm=wider))
         if best(attempts, wide)[1] >= target.least:
             fits.insert(0, f"`--width {wider}`")

@@ -32,21 +32,25 @@ from archdsl.graph import Graph
 MOST_STAGES, MOST_TANGLED = 140, 6
 """Blocks are expanded up to this many stages, and up to this many arcs that are not plain shortcuts."""
 DEEPEST = 32
-SIZES = (1.0, 0.75, 0.55, 0.4)
-"""The sizes of the volumes, relative to the text, that are tried on paper."""
+FITS = (*(Fit(size=size) for size in (1.0, 0.75, 0.55, 0.4)), *(Fit(size=size, windows=False) for size in (0.55, 0.4)))
+FLAT = tuple(Fit(size=size, windows=windows, flat=True) for windows in (True, False) for size in (0.6, 0.4))
+"""What is tried on paper for each depth: first `FITS`, then `FLAT`."""
 
 
 def attempts(request: Request) -> Iterator[Painter]:
-    """Yield the drawing; on paper, then with smaller volumes, without windows, and with fewer blocks expanded."""
+    """Yield the drawing; on paper, then with smaller volumes, without windows, with fewer blocks expanded, and without
+    branches and levels."""
     target, staged = request.options.target, staged_for(request.graph, request.view)
     if target is None:
         yield painter(request, staged)
         return
     room = target.sheet.width * SMALL / target.least
     note = "fewer blocks are expanded: more would be too small at this size" if request.view.level == "layer" else ""
-    for number, depth in enumerate((staged, *_simpler(request.graph, request.view, staged))):
-        for fit in (Fit(room, size, windows) for windows in (True, False) for size in SIZES):
-            yield painter(request, depth, fit, note if number else "")
+    depths = (staged, *_simpler(request.graph, request.view, staged))
+    for fits in (FITS, FLAT):
+        for number, depth in enumerate(depths):
+            for fit in fits:
+                yield painter(request, depth, fit._replace(room=room), note if number else "")
 
 
 def _simpler(graph: Graph, view: View, staged: Staged) -> Iterator[Staged]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from math import inf
 
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.volumes.series import Parallel, Piece, Series
@@ -42,8 +43,9 @@ class Placer:
         scale: VolumeScale,
         shapes: bool = True,
         windows: bool = True,
+        longest: float = inf,
     ) -> None:
-        self.scale, self.shapes, self.windows = scale, shapes, windows
+        self.scale, self.shapes, self.windows, self.longest = scale, shapes, windows, longest
         self.leaving = Counter(source for source, _ in staged.edges)
         self.entering = Counter(target for edge in staged.edges if edge in direct for target in edge[1:])
         self.touching: set[tuple[int, int]] = set()
@@ -111,11 +113,21 @@ class Placer:
             if isinstance(piece, Stage) and run and (self._touch(run, piece) or self._bars(run[-1], piece)):
                 run.append(piece)
                 continue
-            blocks += [self.run(run, level)] if run else []
+            blocks += self._runs(run, level)
             run = [piece] if isinstance(piece, Stage) else []
             if not isinstance(piece, Stage):
                 blocks.append(self.piece(piece, level, outer=level == 0))
-        return blocks + ([self.run(run, level)] if run else [])
+        return blocks + self._runs(run, level)
+
+    def _runs(self, run: Sequence[Stage], level: int) -> list[Arrangement]:
+        """A run as one block, or as several blocks if it is longer than a line."""
+        if not run:
+            return []
+        block, half = self.run(run, level), len(run) // 2
+        if level or not half or block.width <= self.longest:
+            return [block]
+        self.touching.discard((run[half - 1].number, run[half].number))
+        return [*self._runs(run[:half], level), *self._runs(run[half:], level)]
 
     def _touch(self, run: Sequence[Stage], second: Stage) -> bool:
         """Whether a stage touches the last one of a run: its maps are no larger, and it is the only reader.

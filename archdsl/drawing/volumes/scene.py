@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from archdsl.drawing.heat import HeatScale, mix
@@ -36,6 +37,8 @@ class Fit(NamedTuple):
     """The size of the volumes relative to the text."""
     windows: bool = True
     """Whether kernels are written below the volumes."""
+    flat: bool = False
+    """Whether all volumes are in written order, in lines, with arcs instead of branches and levels."""
 
 
 NATURAL = Fit()
@@ -58,12 +61,13 @@ class Appearance:
 
 def draw(staged: Staged, look: Appearance) -> Scene:
     """Return the scene of the stages."""
-    stepped = is_u(staged)
-    series = flat(staged) if stepped else arrange(staged)
+    stepped = is_u(staged) and not look.fit.flat
+    series = flat(staged) if stepped or look.fit.flat else arrange(staged)
     direct = links(series)
     tallest, thickness = CROWDED if stepped or crowded(series) else TALLEST, 0.8 if stepped else 1.1
     scale = scale_of(staged.root.stages(), tallest, thickness, look.fit.size)
-    layout = Placer(staged, direct, scale, look.shapes, look.fit.windows)
+    longest = inf if look.fit.room is None else look.fit.room - 2 * MARGIN - TURN - GAP
+    layout = Placer(staged, direct, scale, look.shapes, look.fit.windows, longest)
     blocks = layout.blocks(series.pieces)
     rows = _stacked(levels(staged, blocks)) if stepped else _place(_broken(blocks, look.fit.room))
     width = max(min(LEAST, look.fit.room or LEAST), max(row.end for row in rows) + MARGIN)
