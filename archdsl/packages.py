@@ -18,6 +18,7 @@ EXTRAS = {
     "fsspec": "store",
     "pyarrow": "parquet",
     "ray": "ray",
+    "pptx": "office",
 }
 """The extra of pyproject.toml that installs a package; a package that is not here is a required one."""
 

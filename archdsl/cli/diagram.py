@@ -12,6 +12,8 @@ from archdsl.cli.options import Choice, Range, arg_option, force_option, input_o
 from archdsl.drawing.diagram import STYLES
 from archdsl.drawing.paper import PAPERS
 
+_OF_FILES = ("dpi", "fragment", "steps", "force")
+"""Options of a file that the drawing itself does not have."""
 _TERMINAL = ("auto", "always", "never")
 
 
@@ -30,7 +32,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     "-o",
     "--output",
     metavar="FILE",
-    help="FILE.svg, .png, .pdf, .dot, .mmd, .tex or .html. Default: NAME.svg here; - means standard output.",
+    help="FILE.svg, .png, .pdf, .pptx, .drawio, .tex, .dot, .mmd or .html. Default: NAME.svg; - is standard output.",
 )
 @click.option("--format", "format", metavar="FORMAT", help="Format. Default: by FILE's ending, else svg.")
 @click.option("--style", default="graph", show_default=True, metavar="STYLE", help=", ".join(STYLES) + ".")
@@ -105,6 +107,8 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     help="Draw what each --focus sees of a photograph, and what it answers (--style article).",
 )
 @weights_option
+@click.option("--steps", is_flag=True, help="Pictures that build the drawing up, one block in each: slides or files.")
+@click.option("--caption", is_flag=True, help="Also print a caption and an alternative text.")
 @click.option("--partial", is_flag=True, help="If the spec has errors, draw what is known. Exits with 1 anyway.")
 @arg_option
 @input_option
@@ -119,13 +123,16 @@ def command(
     output: str | None,
     format: str | None,
     partial: bool,
+    caption: bool,
     **options: Any,
 ) -> int:
     """Draw a network, with equal blocks drawn once and shapes on the arrows; several SPECs or --focus side by side.
 
     The layout is by Graphviz: the dot program of the system, or else the one that pip installs with archdsl.
     """
-    if output == "-" and format in ("png", "pdf") and sys.stdout.isatty():
+    if output == "-" and options["steps"] and format not in ("pptx", "drawio"):
+        raise click.UsageError("--steps writes several files: name the first part of their names with -o")
+    if output == "-" and format in ("png", "pdf", "pptx") and sys.stdout.isatty():
         raise click.UsageError(
             f"cannot write a {format.upper()} file to a terminal: name a file with -o, or use a pipe"
         )
@@ -153,5 +160,9 @@ def command(
     path = console.style().paint("name", escape_control(str(saved.path)))
     letters = "" if saved.smallest_pt is None else f"  smallest label {saved.smallest_pt:.1f} pt"
     letters += "" if saved.width_mm is None else f" at {saved.width_mm:.0f} mm"
-    console.write_output(f"wrote {path}  {in_bytes(saved.size)}{letters}\n")
+    count = f"{len(saved.paths)} files to " if len(saved.paths) > 1 else ""
+    console.write_output(f"wrote {count}{path}  {in_bytes(saved.size)}{letters}\n")
+    if caption:
+        picture = drawn.diagram(**{name: value for name, value in options.items() if name not in _OF_FILES})
+        console.write_output(f"caption: {picture.caption}\nalternative text: {picture.alt}\n")
     return status

@@ -15,9 +15,12 @@ from archdsl.diagnostics.arguments import check_choice, check_names, check_type
 from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.panels import MOST
 from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
+from archdsl.drawing.scene import Scene
 from archdsl.drawing.scene.readable import figures, readable
+from archdsl.drawing.scene.steps import steps
 from archdsl.drawing.scene.write import FORMATS as SCENE_FORMATS
-from archdsl.drawing.scene.write import Painter
+from archdsl.drawing.scene.write import PAGED, Painter, pages
+from archdsl.drawing.theme import LIGHT, Theme
 from archdsl.graph import Graph
 
 STYLES: Mapping[str, str] = {
@@ -93,6 +96,27 @@ def _check_all(requests: Sequence[Request], style: str, format: str) -> None:
     if style != "article" and any(request.photo is not None for request in requests):
         help = "`--image` needs `--style article`"
         raise error("E0727", f"the style `{style}` has no photographs", status=2, help=help)
+
+
+def draw_steps(requests: Sequence[Request], format: str = "svg", style: str = "graph") -> list[Diagram]:
+    """Draw pictures that build up a drawing, one block in each; the last is the whole drawing.
+
+    A `pptx` or `drawio` file has all of them. Raises as `draw`, and E0729 (status 2) for a format without steps.
+    """
+    if format in OF_GRAPH:
+        formats_with = ", ".join(SCENE_FORMATS)
+        raise error("E0729", f"{format} output has no steps", status=2, help=f"formats with steps: {formats_with}")
+    paint, options = painter(requests, style), requests[0].options
+    built: dict[str, list[Scene]] = {}
+
+    def step(theme: Theme, number: int) -> Scene:
+        if theme.name not in built:
+            built[theme.name] = steps(paint(theme))
+        return built[theme.name][number]
+
+    step(LIGHT, 0)
+    paints = [partial(step, number=number) for number in range(len(built[LIGHT.name]))]
+    return [pages(format, paints, options)] if format in PAGED else [SCENE_FORMATS[format](p, options) for p in paints]
 
 
 def check_several(requests: Sequence[Request], format: str) -> None:

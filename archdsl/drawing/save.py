@@ -10,12 +10,12 @@ from typing import Literal, TypeAlias
 
 from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.arguments import check_choice, check_paths
-from archdsl.drawing.diagram import FORMATS, check, check_several, draw
+from archdsl.drawing.diagram import FORMATS, check, check_several, draw, draw_steps
 from archdsl.drawing.request import Request
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
 
-Format: TypeAlias = Literal["svg", "png", "pdf", "dot", "mmd", "tex", "html"]
+Format: TypeAlias = Literal["svg", "png", "pdf", "dot", "mmd", "tex", "pptx", "drawio", "html"]
 SUFFIXES = {f".{format}": format for format in FORMATS} | {
     ".gv": "dot",
     ".mermaid": "mmd",
@@ -36,6 +36,8 @@ class SavedDiagram(WrittenFile):
     smallest_pt: float | None = None
     """Font size of the smallest text on paper, at a width of `width_mm`; None for dot, mmd and html."""
     width_mm: float | None = None
+    paths: tuple[Path, ...] = ()
+    """All files; of steps, several, and `path` is the last one, with the whole drawing."""
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
@@ -54,10 +56,13 @@ def save(
     format: str | None,
     style: str,
     *,
+    steps: bool = False,
     inputs: Iterable[str | os.PathLike[str]] = (),
     force: bool = False,
 ) -> SavedDiagram:
     """Draw networks and write the drawing to `path`, by default NAME.FORMAT or NAME-NAME.FORMAT in the current folder.
+
+    With `steps`, a picture for each step: in one file if the format has pages, else in NAME-1.FORMAT, NAME-2.FORMAT.
 
     Raises the errors of `draw`, and E0701 to E0704 for a path that cannot be written.
     """
@@ -66,10 +71,22 @@ def save(
     check_several(requests, format)
     name = "-".join(dict.fromkeys(request.graph.name for request in requests))[:MAX_NAME]
     target, inputs = Path(path or f"{name}.{format}"), tuple(inputs)
-    check_target(target, inputs=inputs, force=force, replaceable=has_mark("drawing"))
-    drawn = draw(requests, format, style)
-    with atomic_write(target, inputs=inputs, force=force, replaceable=has_mark("drawing")) as file:
-        file.write(marked(drawn.data, format))
-    assert file.written is not None
+    mark = has_mark("drawing")
+    check_target(target, inputs=inputs, force=force, replaceable=mark)
+    drawings = draw_steps(requests, format, style) if steps else [draw(requests, format, style)]
+    digits = len(str(len(drawings)))
+    stems = (
+        [f"{target.stem}-{n:0{digits}}" for n in range(1, len(drawings) + 1)] if len(drawings) > 1 else [target.stem]
+    )
+    targets = [target.with_stem(stem) for stem in stems]
+    for each in targets:
+        check_target(each, inputs=inputs, force=force, replaceable=mark)
+    written: list[WrittenFile] = []
+    for each, drawn in zip(targets, drawings, strict=True):
+        with atomic_write(each, inputs=inputs, force=force, replaceable=mark) as file:
+            file.write(marked(drawn.data, format))
+        assert file.written is not None
+        written.append(file.written)
+    path, size, paths = written[-1].path, sum(file.size for file in written), tuple(file.path for file in written)
     notes = (Diagnostic("N0719", drawn.note, severity="note"),) if drawn.note else ()
-    return SavedDiagram(file.written.path, file.written.size, format, notes, drawn.smallest_pt, drawn.width_mm)
+    return SavedDiagram(path, size, format, notes, drawn.smallest_pt, drawn.width_mm, paths)

@@ -81,6 +81,8 @@ def marked(data: bytes, format: str) -> bytes:
         return data.rstrip(b"\n") + b"\n% " + mark + b"\n"
     if format == "png":
         return with_chunk(data, b"tEXt", b"Software\0" + mark)
+    if format == "pptx":  # the comment of a ZIP archive, whose length precedes it
+        return data[:-2] + struct.pack("<H", len(mark)) + mark
     head, end, rest = data.partition(b"?>\n")
     return head + end + b"<!-- " + mark + b" -->\n" + rest if end else data
 

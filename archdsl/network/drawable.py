@@ -119,15 +119,16 @@ class Drawable:
         font: Font | None = None,
         font_size: float | None = None,
         fragment: bool = False,
+        steps: bool = False,
         force: bool = False,
     ) -> SavedDiagram:
-        """Write the drawing as svg, png, pdf, dot, mmd, tex or html.
+        """Write the drawing as svg, png, pdf, pptx, drawio, tex, dot, mmd or html.
 
         `path` is by default NAME with the suffix of the format in the current folder; `format` is by default that of
-        the suffix of `path`. `dpi` is the resolution of a PNG, from 10 to 1200. `fragment`: TeX
-        output is only the `tikzpicture`. The other parameters are those of
-        `diagram`. Raises as `diagram` does, E0701 to E0704 if the file cannot be written, E0714 for a format that the
-        style does not have.
+        the suffix of `path`. `dpi` is the resolution of a PNG, from 10 to 1200. `fragment`: TeX output is only the
+        `tikzpicture`. `steps`: write pictures that build the drawing up, one block in each. The other parameters are
+        those of `diagram`. Raises as `diagram` does, E0701 to E0704 if the file cannot be written, E0714 for a format
+        that the style does not have, E0729 for one without steps.
         """
         from archdsl.drawing.request import Options
         from archdsl.drawing.save import save
@@ -135,7 +136,7 @@ class Drawable:
         size = width_mm, height_mm, paper, min_font, font, font_size
         options = Options(theme, color, shapes, title, legend, direction, *size, dpi, fragment)
         requests = self._requests(level, focus, expand, options, image, weights)
-        return save(requests, path, format, style, inputs=self._read_files(image), force=force)
+        return save(requests, path, format, style, steps=steps, inputs=self._read_files(image), force=force)
 
     def _read_files(self, image: AnyPath | None) -> tuple[str, ...]:
         """The files that no drawing may replace."""

@@ -25,6 +25,7 @@ _OPTIONAL = {
     "torch": ("torch", "PyTorch modules, .pth weights"),
     "onnxruntime": ("cpu", "archdsl predict"),
     "svg2pdf-py": ("pdf", "drawings as PDF"),
+    "python-pptx": ("office", "drawings as PowerPoint files"),
 }
 """For each optional package, the extra that installs it and its use."""
 _RUNTIMES = re.compile(r"(onnxruntime|ort)[-_.].*|onnxruntime", re.IGNORECASE)

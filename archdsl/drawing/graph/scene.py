@@ -160,7 +160,7 @@ def _frame(number: int, frame: Frame, rect: Rect, title: XY, pen: _Pen) -> Clust
         text for row in inside.lines for text in _text(row, left + row.width / 2, title[1] + row.y, pen, halo=fill)
     )
     facts = {"frame": str(number), "path": frame.path, "copies": str(frame.count)}
-    id = f"{'stage' if frame.stage else 'frame'}-{frame.path}" if frame.path else ""
+    id = f"{'area' if frame.stage else 'frame'}-{frame.path}" if frame.path else ""
     return Cluster("frame stage" if frame.stage else "frame", members=[body, *words], facts=facts, id=id)
 
 
@@ -174,8 +174,8 @@ def _box(box: Box, rect: Rect, pen: _Pen) -> Cluster:
     return Cluster(f"box {box.look}", title=tooltip(box), members=members, facts=facts, id=_id(box))
 
 
-def _id(box: Box) -> str:
-    return f"{'output' if box.look == 'output' else 'box'}-{box.path or box.title}"
+def _id(box: Box, kind: str = "box") -> str:
+    return f"{'output' if box.look == 'output' else kind}-{box.path or box.title}"
 
 
 def _body(box: Box, rect: Rect, pen: _Pen) -> list[Item]:
@@ -208,7 +208,7 @@ def _card(box: Box, rect: Rect, pen: _Pen) -> Cluster:
     line, width, dashes = _line(box, pen)
     corners = rectangle(*rect._replace(x=rect.x + _CARD, y=rect.y - _CARD))
     behind = Polygon(corners, pen.fill(box), line, width, _RADIUS, dashes)
-    return Cluster(f"card {box.look}", members=[behind])
+    return Cluster(f"card {box.look}", members=[behind], id=_id(box, "card"))
 
 
 def tooltip(box: Box) -> str:

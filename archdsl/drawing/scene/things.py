@@ -8,10 +8,23 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from archdsl.drawing.metrics import text_width
-from archdsl.drawing.scene import ORIGIN, Circle, Cluster, Element, Item, Path, Point, Raster, Scene, Text, items_of
+from archdsl.drawing.scene import (
+    ORIGIN,
+    Circle,
+    Cluster,
+    Element,
+    Item,
+    Path,
+    Point,
+    Polygon,
+    Raster,
+    Scene,
+    Text,
+    items_of,
+)
 
 _MAX_NAME = 80
 
@@ -52,35 +65,36 @@ class Thing(NamedTuple):
 
 def things(scene: Scene) -> list[Thing]:
     """Return everything in a scene, in painting order. Clusters without an id are not kept together."""
-    found = list(_flat(scene.members, ORIGIN))
-    names = _names(member.id for member, _ in found if isinstance(member, Cluster))
+    found = [(member, tuple(items_of([member], origin))) for member, origin in flat(scene.members)]
+    names = _names([member.id if isinstance(member, Cluster) else "" for member, _ in found])
+    by_id = {m.id: name for (m, _), name in reversed(list(zip(found, names, strict=True))) if isinstance(m, Cluster)}
     out = []
-    for member, origin in found:
-        items = tuple(items_of([member], origin))
+    for (member, items), name in zip(found, names, strict=True):
         if not isinstance(member, Cluster):
             out.append(Thing("", "", items))
         elif items:
-            known = member.ends is not None and all(end in names for end in member.ends)
-            ends = (names[member.ends[0]], names[member.ends[1]]) if member.ends and known else None
-            out.append(Thing(names[member.id], member.title or member.name, items, ends))
+            source, target = (by_id.get(end, "") for end in member.ends or ("", ""))
+            ends = (source, target) if source and target else None
+            out.append(Thing(name, member.title or member.name, items, ends))
     return out
 
 
-def _flat(members: Sequence[Element], origin: Point) -> Iterator[tuple[Element, Point]]:
+def flat(members: Sequence[Element], origin: Point = ORIGIN) -> Iterator[tuple[Element, Point]]:
+    """Return clusters with an id and items outside of those, each with its origin, in painting order."""
     for member in members:
         if isinstance(member, Cluster) and not member.id:
-            yield from _flat(member.members, Point(origin.x + member.shift.x, origin.y + member.shift.y))
+            yield from flat(member.members, Point(origin.x + member.shift.x, origin.y + member.shift.y))
         else:
             yield member, origin
 
 
-def _names(ids: Iterator[str]) -> dict[str, str]:
-    names: dict[str, str] = {}
+def _names(ids: Sequence[str]) -> list[str]:
     taken: Counter[str] = Counter()
+    names = []
     for id in ids:
         name = re.sub("[^A-Za-z0-9]+", "-", id[:_MAX_NAME]).strip("-").lower()
         taken[name] += 1
-        names[id] = name if taken[name] == 1 else f"{name}-copy{taken[name]}"
+        names.append(name if taken[name] == 1 or not name else f"{name}-copy{taken[name]}")
     return names
 
 
@@ -102,3 +116,61 @@ def extent(item: Item) -> Rect:
     """Return the rectangle around an item; a text is 1.05 times as high as its font size."""
     points = _extent(item)
     return Rect(*(f(point[axis] for point in points) for f in (min, max) for axis in (0, 1)))
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+Line: TypeAlias = tuple[Text, ...]
+"""Texts beside each other on one baseline, from left to right."""
+
+
+class Piece(NamedTuple):
+    """One shape of a thing: an outline with the lines of text in it, or only lines, or only an outline."""
+
+    outline: Polygon | Circle | Path | Raster | None
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def bounds(self) -> Rect:
+        """The rectangle around it; of a shape without its text."""
+        items = (self.outline,) if self.outline is not None else tuple(text for line in self.lines for text in line)
+        return Thing("", "", items).bounds
+
+
+def pieces(thing: Thing) -> list[Piece]:
+    """Return the shapes of a thing. If it has one outline, and all of its texts are in it, that is one shape."""
+    outlines = [item for item in thing.items if not isinstance(item, Text)]
+    written = _lines([item for item in thing.items if isinstance(item, Text)])
+    if len(outlines) == 1 and not isinstance(outlines[0], Path | Raster):
+        around = extent(outlines[0])
+        middles = (extent(text).middle for line in written for text in line)
+        if all(around.left < x < around.right and around.top < y < around.bottom for x, y in middles):
+            return [Piece(outlines[0], tuple(written))]
+    return [*map(Piece, outlines), *(Piece(None, (line,)) for line in written)]
+
+
+def _lines(texts: Sequence[Text]) -> list[Line]:
+    """The lines from top to bottom: texts on one baseline with at most a wide space between them."""
+    lines: list[list[Text]] = []
+    for text in sorted(texts, key=lambda text: (round(text.at.y, 1), extent(text).left)):
+        last = lines[-1][-1] if lines else None
+        near = last is not None and extent(text).left - extent(last).right < 1.2 * text.size
+        if last is not None and near and abs(last.at.y - text.at.y) < 0.1:
+            lines[-1].append(text)
+        else:
+            lines.append([text])
+    return [tuple(line) for line in lines]
+
+
+def axis_aligned(item: Item | None) -> bool:
+    """Return whether an item is a rectangle with horizontal and vertical sides."""
+    if not isinstance(item, Polygon) or len(item.points) != 4:
+        return False
+    (a, b, c, d) = item.points
+    return a.y == b.y and b.x == c.x and c.y == d.y and d.x == a.x
+
+
+def route(thing: Thing) -> tuple[Path, tuple[Point, ...]]:
+    """Return the last line of an arrow, with its arrowhead, and the points of the whole arrow."""
+    paths = [item for item in thing.items if isinstance(item, Path)]
+    return paths[-1], tuple(point for path in paths for point in path.points)

@@ -5,7 +5,7 @@ PNG and PDF are made from the SVG. The SVG of the theme `auto` contains both lig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from archdsl.drawing import picture
@@ -50,6 +50,29 @@ def tex(paint: Painter, options: Options) -> Diagram:
     return _diagram(text, scene, size)
 
 
+def pages(format: str, paints: Sequence[Painter], options: Options) -> Diagram:
+    """Write pictures as the slides of a presentation (`pptx`) or the pages of a draw.io file (`drawio`).
+
+    Raises E0716 if python-pptx is not installed.
+    """
+    from archdsl.drawing.scene.drawio import to_drawio
+    from archdsl.drawing.scene.pptx import to_pptx
+
+    printed_scenes = [_printed(paint, options) for paint in paints]
+    scenes = [scaled(scene, size.factor) for scene, size in printed_scenes]
+    return _diagram((to_pptx if format == "pptx" else to_drawio)(scenes), *printed_scenes[-1])
+
+
+def pptx(paint: Painter, options: Options) -> Diagram:
+    """Write the scene as a slide of its size. Raises as `pages`."""
+    return pages("pptx", [paint], options)
+
+
+def drawio(paint: Painter, options: Options) -> Diagram:
+    """Write the scene as a page of draw.io."""
+    return pages("drawio", [paint], options)
+
+
 def _printed(paint: Painter, options: Options) -> tuple[Scene, Print]:
     """The scene in the middle of its picture, and the size of the picture on paper."""
     scene = paint(THEMES.get(options.theme, LIGHT))
@@ -62,4 +85,13 @@ def _diagram(data: str | bytes, scene: Scene, size: Print) -> Diagram:
     return Diagram(data, scene.note, size.smallest, size.width / 72 * 25.4)
 
 
-FORMATS: Mapping[str, Callable[[Painter, Options], Diagram]] = {"svg": svg, "png": png, "pdf": pdf, "tex": tex}
+FORMATS: Mapping[str, Callable[[Painter, Options], Diagram]] = {
+    "svg": svg,
+    "png": png,
+    "pdf": pdf,
+    "tex": tex,
+    "pptx": pptx,
+    "drawio": drawio,
+}
+PAGED = ("pptx", "drawio")
+"""Formats with several pictures in one file."""

@@ -205,14 +205,13 @@ def _paint(scene: Scene, rows: Sequence[_PictureRow], routes: Sequence[Route], l
     scene.members += [mark for _, _, mark in sorted(queue, key=lambda entry: entry[:2])]
     scene.members += [_route(route, spots, theme) for route in routes if route.arc]
     for row in rows:
-        for spot in row.block.spots:
-            words = labels(spot, theme, look.shapes)
-            scene.members += [Cluster("label", members=words, id=f"label-{spot.stage.path}")] if words else []
+        words = {spot.stage.path: labels(spot, theme, look.shapes) for spot in row.block.spots}
         for caption in row.block.captions:
-            color = theme.ink if caption.bold else theme.quiet
-            scene.members.append(
-                Text(Point(caption.x, caption.y), caption.text, caption.size, color, bold=caption.bold)
-            )
+            nearest = min(row.block.spots, key=lambda spot: abs(spot.x + spot.width / 2 - caption.x))
+            color, at = theme.ink if caption.bold else theme.quiet, Point(caption.x, caption.y)
+            words[nearest.stage.path].append(Text(at, caption.text, caption.size, color, bold=caption.bold))
+        labelled = {f"label-{path}": items for path, items in words.items() if items}
+        scene.members += [Cluster("label", members=items, id=id) for id, items in labelled.items()]
 
 
 def _plate(plate: Plate, theme: Theme) -> Cluster:

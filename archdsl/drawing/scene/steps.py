@@ -1,0 +1,68 @@
+"""A scene built up in steps, one block in each: pictures of equal size for slides."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from archdsl.drawing.scene import Cluster, Element, Point, Scene, items_of
+from archdsl.drawing.scene.things import Rect, Thing, flat
+
+_BLOCKS, _AREAS, _BESIDE = ("frame", "group"), ("area",), ("label", "card")
+"""Kinds of clusters that are not boxes: frames of a block, areas around blocks, and what belongs to a box."""
+
+
+def steps(scene: Scene) -> list[Scene]:
+    """Return the pictures of a scene: each has one box more, or one frame and its boxes, and the arrows with both ends.
+
+    An area comes with its first box; what is in no frame and no area is in every picture. The last picture is the whole
+    scene, and the only one if there are no boxes.
+    """
+    members = list(flat(scene.members))
+    bounds = [Thing("", "", items).bounds if (items := tuple(items_of([m], at))) else None for m, at in members]
+    around = [(n, bounds[n]) for n, (member, _) in enumerate(members) if _kind(member) in (*_BLOCKS, *_AREAS)]
+    number: dict[int, int] = {}
+    by_id: dict[str, int] = {}
+    last = -1
+    for n, member in sorted(((n, member) for n, (member, _) in enumerate(members)), key=lambda pair: _order(pair[1])):
+        if isinstance(member, Cluster) and member.ends is None and _kind(member) not in (*_BLOCKS, *_AREAS, *_BESIDE):
+            block = next((m for m, rect in around if _kind(members[m][0]) in _BLOCKS and _holds(rect, bounds[n])), n)
+            if block not in number:
+                last += 1
+                number[block] = last
+            number[n] = by_id[member.id] = by_id[_path(member.id)] = number[block]
+    for m, rect in around:
+        inside = [step for n, step in number.items() if n != m and _holds(rect, bounds[n])]
+        number.setdefault(m, min(inside, default=0))
+    for n, (member, _) in enumerate(members):
+        if isinstance(member, Cluster) and member.ends is not None:
+            number[n] = max(by_id.get(end, 0) for end in member.ends)
+        elif isinstance(member, Cluster):
+            number.setdefault(n, by_id.get(_path(member.id), 0))
+        else:
+            number[n] = max((number[m] for m, rect in around if _holds(rect, bounds[n])), default=0)
+    placed = [member if at == Point(0, 0) else Cluster("", members=[member], shift=at) for member, at in members]
+    shown = ([member for n, member in enumerate(placed) if number[n] <= step] for step in range(max(last, 0) + 1))
+    return [replace(scene, members=list[Element](some)) for some in shown]
+
+
+def _order(member: Element) -> int:
+    """The number of a box in the order of the network; boxes can be painted in another order."""
+    return int(member.facts.get("box", member.facts.get("stage", "0"))) if isinstance(member, Cluster) else 0
+
+
+def _kind(member: Element) -> str:
+    match = re.match("(?:[a-z]-)?([a-z]+)-", member.id) if isinstance(member, Cluster) else None
+    return match[1] if match else ""
+
+
+def _path(id: str) -> str:
+    """The id without its kind, but with the letter of its panel."""
+    return re.sub("^([a-z]-)?[a-z]+-", r"\1", id)
+
+
+def _holds(rect: Rect | None, other: Rect | None) -> bool:
+    """Whether the middle of another rectangle is in a rectangle."""
+    if rect is None or other is None:
+        return False
+    return rect.left < other.middle.x < rect.right and rect.top < other.middle.y < rect.bottom
