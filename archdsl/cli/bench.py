@@ -23,7 +23,7 @@ from archdsl.cli.options import (
 
 if TYPE_CHECKING:
     from archdsl.backends.onnx.half_precision import Precision
-    from archdsl.timing.bench import DeviceName
+    from archdsl.runtime.session import Device
     from archdsl.timing.contestants import OtherName
 
 
@@ -44,11 +44,11 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 )
 @click.option(
     "--device",
-    type=Choice(["cpu", "cuda", "tensorrt"]),
+    metavar="NAME",
     multiple=True,
     default=["cpu"],
     show_default=True,
-    help="Device. May be repeated.",
+    help="Device: cpu, cuda, cuda:1 or tensorrt. May be repeated.",
 )
 @click.option(
     "--against",
@@ -73,7 +73,7 @@ def command(
     console: Console,
     specs: tuple[str, ...],
     batches: tuple[int, ...],
-    device: tuple[DeviceName, ...],
+    device: tuple[Device, ...],
     against: tuple[OtherName, ...],
     weights: str | None,
     precision: Precision,

@@ -7,9 +7,10 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ _OPTIONAL = {
     "python-pptx": ("office", "drawings as PowerPoint files"),
 }
 """For each optional package, the extra that installs it and its use."""
+_DRIVER = """
+import ctypes, sys
+driver, version = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"), ctypes.c_int()
+print(version.value if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 else None)
+"""
+"""Prints 12040 for a driver that supports CUDA 12.4 (CUDA Driver API, cuDriverGetVersion)."""
 _RUNTIMES = re.compile(r"(onnxruntime|ort)[-_.].*|onnxruntime", re.IGNORECASE)
 
 
@@ -72,6 +79,8 @@ class Installation:
     packages: tuple[Package, ...]
     runtimes: tuple[str, ...]
     """Installed packages of ONNX Runtime, with versions; several overwrite each other's files."""
+    cuda: Mapping[str, str]
+    """The version of CUDA that `torch` and `onnxruntime` were built for, and the newest that the `driver` supports."""
     providers: tuple[Provider, ...]
     engines: tuple[Engine, ...]
     advice: tuple[str, ...]
@@ -91,8 +100,8 @@ def examine() -> Installation:
     packages = tuple(_packages())
     runtimes = tuple(_runtimes())
     providers = tuple(_providers()) if runtimes else ()
-    engines = tuple(_engines())
-    advice = tuple(_advice(packages, runtimes, providers, engines))
+    engines, cuda = tuple(_engines()), cuda_versions()
+    advice = tuple(_advice(packages, runtimes, providers, engines, cuda))
     return Installation(
         archdsl=__version__,
         python=platform.python_version(),
@@ -101,6 +110,7 @@ def examine() -> Installation:
         library=_library(),
         packages=packages,
         runtimes=runtimes,
+        cuda=cuda,
         providers=providers,
         engines=engines,
         advice=advice,
@@ -161,9 +171,9 @@ def _providers() -> Iterator[Provider]:
     yield from map(probe_provider, names)
 
 
-def probe_provider(provider: str) -> Provider:
-    """Run a tiny model on a provider of ONNX Runtime, in a subprocess."""
-    result, problem = _child(["-m", "archdsl.runtime.probe", provider])
+def probe_provider(provider: str, number: int = 0) -> Provider:
+    """Run a tiny model on a provider of ONNX Runtime, in a subprocess; `number` is that of the GPU."""
+    result, problem = _child(["-m", "archdsl.runtime.probe", provider, str(number)])
     if isinstance(result, dict):
         return Provider(provider, bool(result.get("works")), str(result.get("detail", "")))
     return Provider(provider, False, problem)
@@ -189,6 +199,23 @@ def _child(arguments: list[str]) -> tuple[Any, str]:
         return None, str(problem)[:300]
     messages = done.stderr.strip().splitlines()
     return None, (messages[-1] if messages else f"exited with status {done.returncode}")[:300]
+
+
+def cuda_versions() -> dict[str, str]:
+    """Return the versions of CUDA of torch, ONNX Runtime and the driver, as far as they have one. Imports neither."""
+    files = {
+        "torch": ("torch", "version.py", r"^cuda[^=]*= '([0-9.]+)'"),
+        "onnxruntime": ("onnxruntime", "capi/build_and_package_info.py", r"^cuda_version = '([0-9.]+)'"),
+    }
+    versions = {}
+    for name, (package, file, pattern) in files.items():
+        spec = find_spec(package)
+        path = Path(spec.origin).parent / file if spec is not None and spec.origin else None
+        text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
+        if match := re.search(pattern, text, re.MULTILINE):
+            versions[name] = match[1]
+    number, _ = _child(["-c", _DRIVER])
+    return versions | ({"driver": f"{number // 1000}.{number % 1000 // 10}"} if isinstance(number, int) else {})
 
 
 def _engines() -> Iterator[Engine]:
@@ -217,6 +244,7 @@ def _advice(
     runtimes: tuple[str, ...],
     providers: tuple[Provider, ...],
     engines: tuple[Engine, ...],
+    cuda: Mapping[str, str],
 ) -> Iterator[str]:
     missing = [p.name for p in packages if p.required and p.version is None]
     if missing:
@@ -238,8 +266,22 @@ def _advice(
             )
     if runtimes and not any(p.name == "CUDAExecutionProvider" for p in providers):
         yield f"for an NVIDIA GPU: pip uninstall onnxruntime, then {install_command('gpu')}"
+    yield from _cuda_advice(cuda)
     if not any(e.works for e in engines):
         yield "for drawings as SVG and PNG: pip install graphviz-pure, or install Graphviz"
+
+
+def _cuda_advice(cuda: Mapping[str, str]) -> Iterator[str]:
+    majors = {name: int(version.partition(".")[0]) for name, version in cuda.items()}
+    if len({majors[name] for name in ("torch", "onnxruntime") if name in majors}) > 1:
+        yield (
+            f"torch was built for CUDA {cuda['torch']}, ONNX Runtime for CUDA {cuda['onnxruntime']}: "
+            "install builds for the same major version, or run them in environments of their own"
+        )
+    newest = majors.get("driver", sys.maxsize)
+    for name in ("torch", "onnxruntime"):
+        if majors.get(name, 0) > newest:
+            yield f"the driver supports CUDA {cuda['driver']}, {name} needs CUDA {majors[name]}: update NVIDIA's driver"
 
 
 # --- text ------------------------------------------------------------------------------------------------
@@ -268,6 +310,12 @@ def _as_text(installation: Installation, style: Style) -> str:
     engines = [(e.works, e.path, e.detail, "") for e in installation.engines]
     lines += _section("packages", packages, style)
     lines += _section("ONNX Runtime providers", providers or [(None, "none", "", "")], style)
+    cuda = [
+        (None, name, installation.cuda.get(name, "none"), "")
+        for name in ("torch", "onnxruntime", "driver")
+        if installation.cuda
+    ]
+    lines += _section("CUDA versions", cuda, style) if cuda else []
     lines += _section("drawing", engines or [(False, "Graphviz", "not found", "")], style)
     if installation.advice:
         lines += ["", style.paint("name", "what to do"), *(f"  {line}" for line in installation.advice)]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic
@@ -23,7 +23,8 @@ from archdsl.diagnostics.arguments import (
 from archdsl.packages import require_package
 from archdsl.progress import Watch, watched
 from archdsl.runtime import doctor
-from archdsl.runtime.session import PROVIDERS, not_started, require
+from archdsl.runtime.devices import Device, place_of
+from archdsl.runtime.session import not_started, require
 from archdsl.timing.contestants import CONTESTANTS, OTHERS, OtherName
 from archdsl.timing.networks import Settings, Source, check_source, task_of
 from archdsl.timing.profile import Profile
@@ -32,8 +33,6 @@ from archdsl.timing.result import BenchResult
 from archdsl.timing.task import Task
 from archdsl.timing.turns import Contest, Timing
 
-DeviceName: TypeAlias = Literal["cpu", "cuda", "tensorrt"]
-DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
 MAX_BATCH, MAX_THREADS = 4096, 1024
 LEAST_SECONDS, MOST_SECONDS = 0.1, 600.0
 
@@ -43,7 +42,7 @@ def bench(
     *more: Source,
     against: OtherName | Sequence[OtherName] = (),
     batch: int | Sequence[int] = 1,
-    device: DeviceName | Sequence[DeviceName] = "cpu",
+    device: Device | Sequence[Device] = "cpu",
     weights: str | Path | Mapping[str, object] | None = None,
     precision: Precision = "fp32",
     seconds: float = 3.0,
@@ -58,9 +57,10 @@ def bench(
     A source is a SPEC, the path of a compiled model (`.onnx`), or a `Network`. Each contestant runs in its own process;
     they take turns, `seconds` each, on the same standard normal samples in the memory of the device. `against` names
     contestants (`torch`, `channels_last`, `compile`, `traced`, `slimmed`, `openvino`); `batch` is the number of samples
-    per run (1 to 4,096), `device` is `cpu`, `cuda` or `tensorrt`, `precision` is `fp32`, `fp16` or `bf16`. `threads` is
-    the number of CPU threads, by default one per core. `weights` is the source of `Network.weights`, by default random;
-    `args` and `input` are those of `load`, and `input` also sets the free sizes of a compiled model (`3x224x224`).
+    per run (1 to 4,096), `device` is `cpu`, `cuda`, `cuda:1` (the second GPU) or `tensorrt`, `precision` is `fp32`,
+    `fp16` or `bf16`. `threads` is the number of CPU threads, by default one per core. `weights` is the source of
+    `Network.weights`, by default random; `args` and `input` are those of `load`, and `input` also sets the free sizes
+    of a compiled model (`3x224x224`).
 
     With `profile` the result has no timings, but the time and the roofline of each node on the CPU.
 
@@ -75,7 +75,7 @@ def bench(
     check_flags(profile=profile)
     check_callables(watch=watch)
     batches: tuple[int, ...] = _values(batch)
-    devices: tuple[DeviceName, ...] = _values(device)
+    devices: tuple[Device, ...] = _values(device)
     others: tuple[OtherName, ...] = _values(against)
     _check_values(batches, devices, others, precision, seconds, threads)
     modules = any(name != "openvino" for name in others)
@@ -116,8 +116,8 @@ def _check_values(
 ) -> None:
     for batch in batches or ((),):
         check_range("batch", batch, 1, MAX_BATCH)
-    for device in devices or ((),):
-        check_choice("device", device, DEVICES)
+    for device in devices or ("",):
+        place_of(device, auto=False)
     for name in others:
         check_choice("against", name, OTHERS)
     check_choice("precision", precision, DTYPES)
@@ -141,13 +141,14 @@ def _check_together(
         check_source(source, settings)
 
 
-def _require(devices: Sequence[DeviceName], others: Sequence[str]) -> None:
+def _require(devices: Sequence[Device], others: Sequence[str]) -> None:
     """Raises E0801, E0802, E0803 or E0807 for missing packages and devices, before any work starts."""
     require_package("numpy")
     require_package("onnx")
     for device in devices:
         require(device)
-        if device != "cpu" and not (provider := doctor.probe_provider(PROVIDERS[device])).works:
+        place = place_of(device)
+        if place.on_gpu and not (provider := doctor.probe_provider(place.provider, place.number)).works:
             raise not_started(provider.name, provider.detail.removeprefix("does not start: "))
     for name in others:
         for package in CONTESTANTS[name].packages:

@@ -21,6 +21,7 @@ from archdsl.timing.task import Task
 from archdsl.timing.torch_module import inputs, module, tensors
 
 Array: TypeAlias = npt.NDArray[Any]
+_PROVIDER = "ExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,19 @@ def archdsl(task: Task) -> Runner:
 
 
 def _in_onnxruntime(task: Task, model: Path) -> Runner:
+    from archdsl.runtime.devices import place_of
     from archdsl.runtime.session import Tuning, open_session
 
-    tuning = Tuning(threads=task.threads, search=True, replay=task.device != "cpu", half=task.half)
-    session = open_session(model, task.device, tuning)  # type: ignore[arg-type]
+    ranges = tuple((shape, shape) for shape in task.shapes.values())
+    replay = place_of(task.device).on_gpu
+    tuning = Tuning(threads=task.threads, search=True, replay=replay, half=task.half, ranges=ranges)
+    session = open_session(model, task.device, tuning)
     arrays: dict[str, Array] = dict(zip(session.inputs, inputs(task).values(), strict=True))
     for name, kind in session.input_types.items():
         if kind == "tensor(float16)":  # a float16 module exported by PyTorch; archdsl's file has float32 inputs
             arrays[name] = arrays[name].astype(np.float16)
-    provider = session.provider.removesuffix("ExecutionProvider")
     bound = session.bound(arrays)
-    return Runner(bound.run, bound.outputs, f"onnxruntime {session.version}, {provider}")
+    return Runner(bound.run, bound.outputs, f"onnxruntime {session.version}, {session.place.replace(_PROVIDER, '')}")
 
 
 def exported(task: Task) -> Runner:
@@ -107,7 +110,7 @@ def _in_torch(task: Task, net: Any, samples: Sequence[Any]) -> Runner:
         with torch.no_grad():
             net(*samples)
         if task.device != "cpu":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(samples[0].device)
 
     return Runner(run, outputs, f"torch {torch.__version__}")
 

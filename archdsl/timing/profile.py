@@ -7,7 +7,6 @@ products, or that of its bytes at the rate for copying, whichever is longer (Wil
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections import defaultdict
@@ -23,12 +22,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from archdsl.axes import axes_of
+from archdsl.runtime.placement import node_events
 from archdsl.runtime.session import Tuning, open_session
 from archdsl.timing.task import Task
 from archdsl.timing.torch_module import inputs
 
 RUNS = 20
-_KERNEL = "_kernel_time"
 _FUSED = ("_nchwc", "_bn", "_fused")
 """Suffixes that ONNX Runtime's optimiser appends to the name of a fused node."""
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "ConvInteger", "MatMulInteger")
@@ -86,19 +85,17 @@ def profile(task: Task, runs: int = RUNS) -> Profile:
         samples = dict(zip(session.inputs, inputs(task).values(), strict=True))
         for _ in range(runs + 2):
             session.run(samples)
-        events = json.loads(Path(session.inference.end_profiling()).read_text(encoding="utf-8"))
+        events = list(node_events(session.inference.end_profiling()))
     model = onnx.load(task.model, load_external_data=False)
     return Profile(task.network, task.batch, machine, tuple(_nodes(model, events, machine)))
 
 
-def _nodes(model: onnx.ModelProto, events: Iterable[Mapping[str, Any]], machine: Machine) -> list[NodeTime]:
+def _nodes(model: onnx.ModelProto, events: Iterable[tuple[str, Mapping[str, Any]]], machine: Machine) -> list[NodeTime]:
     times: dict[str, list[float]] = defaultdict(list)
     facts: dict[str, Mapping[str, Any]] = {}
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            name = event["name"].removesuffix(_KERNEL)
-            times[name].append(event["dur"] / 1000)
-            facts[name] = event["args"]
+    for name, event in events:
+        times[name].append(event["dur"] / 1000)
+        facts[name] = event["args"]
     macs = _macs(model, facts)
     return [_node(name, facts[name], median(ms[2:] or ms), macs.get(name, 0), machine) for name, ms in times.items()]
 

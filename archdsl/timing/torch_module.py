@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.runtime.devices import place_of
 from archdsl.timing.task import Task
 
 
@@ -31,7 +32,7 @@ def module(task: Task) -> Any:
     torch.backends.cudnn.benchmark = True  # searches for the fastest algorithm, as this ONNX Runtime session does
     # Convolutions would round float32 to 10 bits, which this ONNX Runtime session does not.
     torch.backends.cudnn.allow_tf32 = False
-    network = network.to("cuda")
+    network = network.to(place_of(task.device).torch)
     return network.half() if task.half else network
 
 
@@ -42,4 +43,5 @@ def tensors(task: Task) -> list[Any]:
     arrays = [torch.from_numpy(value) for value in inputs(task).values()]
     if task.device == "cpu":
         return arrays
-    return [array.cuda().half() if task.half else array.cuda() for array in arrays]
+    place = place_of(task.device).torch
+    return [array.to(place).half() if task.half else array.to(place) for array in arrays]

@@ -115,7 +115,7 @@ def test_weights_of_torch(here: Path) -> None:
         (["--to", "torch", "--weights", "x.safetensors"], "error[E0003]: PyTorch source stores no weights"),
         (
             ["--to", "torch", "--external-data"],
-            "error[E0003]: `passes`, `precision`, `value_info`, `free_sizes` and `external_data` apply",
+            "error[E0003]: `passes`, `precision`, `value_info`, `free_sizes`, `external_data`, `opset` and `cam`",
         ),
         (["--all-targets", "-o", "-"], "cannot write several files to standard output"),
         (["--to", "tflite"], "error[E0001]: `to` cannot be `tflite`; choose one of: onnx, torch, weights"),
@@ -379,7 +379,7 @@ def test_doctor() -> None:
     for said in (f"archdsl {archdsl.__version__}", "ok  numpy", "ok  CPUExecutionProvider", "drawing"):
         assert said in result.stdout
     report = json.loads(run("doctor", "--format", "json").stdout)
-    assert {"name": "CPUExecutionProvider", "works": True, "detail": ""} in report["providers"]
+    assert {"name": "CPUExecutionProvider", "works": True, "detail": "ran Conv, MatMul, MaxPool"} in report["providers"]
 
 
 def test_what_the_doctor_advises() -> None:
@@ -387,15 +387,20 @@ def test_what_the_doctor_advises() -> None:
     torch = doctor.Package("torch", None, False, "PyTorch modules", "pip install 'archdsl[torch]'")
     both = ("onnxruntime 1.32.0", "onnxruntime-gpu 1.32.0")
     cuda = doctor.Provider("CUDAExecutionProvider", False, "does not start")
-    told = "\n".join(doctor._advice((numpy, torch), both, (cuda,), ()))
+    versions = {"torch": "12.8", "onnxruntime": "13.0", "driver": "12.4"}
+    told = "\n".join(doctor._advice((numpy, torch), both, (cuda,), (), versions))
     for said in (
         "numpy missing",
         "onnxruntime and onnxruntime-gpu overwrite each other's files",
         "archdsl[torch]",
         "NVIDIA's driver",
         "graphviz-pure",
+        "torch was built for CUDA 12.8, ONNX Runtime for CUDA 13.0",
+        "the driver supports CUDA 12.4, onnxruntime needs CUDA 13",
     ):
         assert said in told
+    same = "\n".join(doctor._advice((), (), (), (), {"torch": "12.8", "onnxruntime": "12.6", "driver": "12.9"}))
+    assert "CUDA" not in same
 
 
 def test_a_provider_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,11 +416,16 @@ def test_a_provider_that_crashes_is_a_finding(monkeypatch: pytest.MonkeyPatch) -
 def test_the_probes_model() -> None:
     import onnx
 
-    from archdsl.runtime.probe import TINY as model
-    from archdsl.runtime.probe import probe
+    from archdsl.runtime.probe import model, probe
 
-    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
-    assert probe("CPUExecutionProvider") == {"works": True, "detail": ""}
+    onnx.checker.check_model(onnx.load_from_string(model()), full_check=True)
+    assert probe("CPUExecutionProvider") == {"works": True, "detail": "ran Conv, MatMul, MaxPool"}
+
+
+def test_cuda_versions_are_read_without_an_import() -> None:
+    import torch
+
+    assert doctor.cuda_versions().get("torch") == torch.version.cuda
 
 
 # --- from Python -----------------------------------------------------------------------------------------

@@ -749,7 +749,7 @@ def test_an_image_that_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ({"device": "tpu"}, "E0001", "auto, cpu, cuda, tensorrt"),
+        ({"device": "tpu"}, "E0001", "auto, cpu, cuda, cuda:1, tensorrt"),
         ({"precision": "int8"}, "E0001", "fp32, fp16, bf16"),
         ({"top": 0}, "E0002", "1 to 1,000"),
         ({"seed": -1}, "E0002", "0 to"),

@@ -61,6 +61,20 @@ def test_a_plain_run_is_not_recorded(tmp_path: Path) -> None:
         assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_every_node_that_computes_runs_on_the_gpu(tmp_path: Path) -> None:
+    net = archdsl.load("resnet18")
+    net.to_onnx(tmp_path / "m.onnx", free_sizes=True)
+    session = open_session(tmp_path / "m.onnx", "cuda:0")
+    session.run({"input": np.zeros((1, *net.input), np.float32)})
+    assert session.placement["CUDAExecutionProvider"] > 20 and not session.warnings
+
+
+def test_grad_cam_on_the_gpu() -> None:
+    x = np.random.default_rng(0).standard_normal(archdsl.load("resnet18").input, np.float32)
+    ours, theirs = (archdsl.attribute("resnet18", x, "gradcam", 3, device=device).map for device in ("cuda:0", "cpu"))
+    assert np.abs(ours - theirs).max() <= 1e-3 * np.abs(theirs).max()
+
+
 def test_the_check_script_runs(tmp_path: Path) -> None:
     script = ROOT / "benchmarks" / "gpu" / "check.py"
     done = subprocess.run(
