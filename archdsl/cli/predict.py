@@ -33,10 +33,10 @@ def running_options(command: Any) -> Any:
     options = (
         click.option(
             "--device",
-            type=Choice(["auto", "cpu", "cuda", "tensorrt"]),
+            metavar="NAME",
             default="auto",
             show_default=True,
-            help="Device. auto: a GPU if one works.",
+            help="Device: cpu, cuda, cuda:1, tensorrt, or auto: a GPU if one works.",
         ),
         click.option("--batch", type=Range(1, 4096), help="Images that run together. Default: 8; 1 for few images."),
         click.option(
