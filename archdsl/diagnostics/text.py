@@ -28,6 +28,8 @@ def json_visible(text: str) -> str:
     """Escape the same characters as JSON escapes: a terminal may print the JSON."""
     import json
 
+    if text.isascii():
+        return text
     return "".join(
         c if c.isascii() or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") else json.dumps(c)[1:-1]
         for c in text

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Unpack
 
-from archdsl.backends.onnx.half_precision import Precision
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import (
     check_callables,
@@ -42,23 +42,20 @@ def predict(
     images: str | Path | Sequence[str | Path],
     *,
     top: int = 5,
-    weights: str | Path | Mapping[str, object] | None = None,
-    seed: int | None = None,
-    precision: Precision = "fp32",
     device: Device = "auto",
     output: str | Path | None = None,
     folder: str | Path | None = None,
     stretch: bool = False,
     force: bool = False,
-    args: Mapping[str, object] | None = None,
-    input: str | Sequence[int] | None = None,
     watch: Watch | None = None,
+    **model: Unpack[ModelOptions],
 ) -> PredictResult:
     """Run a network on image files with ONNX Runtime, and return all predictions: `predict_stream` is for many images.
 
-    `source` is a SPEC, the path of a compiled model (`.onnx`), or a `Network`; a spec is compiled first. `weights` and
-    `seed` are those of `Network.weights`, `args` and `input` those of `load`, `precision` is `fp32`, `fp16` or `bf16`.
-    `device` is `auto`, `cpu`, `cuda` or `tensorrt`; `auto` is the GPU if one works. `images` are those of
+    `source` is a SPEC, the path of a compiled model (`.onnx`), or a `Network`; a spec is compiled first: of `model`,
+    `weights` and `seed` are those of `Network.weights`, `args` and `input` those of `load`, and `precision` is `fp32`,
+    `fp16` or `bf16`.
+    `device` is `auto`, `cpu`, `cuda`, `cuda:1` or `tensorrt`; `auto` is the GPU if one works. `images` are those of
     `predict_stream`.
 
     Each image is preprocessed as the spec, or the model's metadata, defines. For a classifier, the result has the `top`
@@ -76,10 +73,10 @@ def predict(
     `Network.weights` for a spec.
     """
     check_paths(output=output, folder=folder)
-    model = ModelSource(source, weights, seed, precision, args, input)
+    opened = ModelSource(source, **model)
     paths = _paths(images)
-    pictures = _pictures(model, paths, output, folder, stretch, force)
-    with _open(model, paths, Reading(_top(top)), device, full=False, pictures=pictures, watch=watch) as stream:
+    pictures = _pictures(opened, paths, output, folder, stretch, force)
+    with _open(opened, paths, Reading(_top(top)), device, full=False, pictures=pictures, watch=watch) as stream:
         rows = [*stream]
         missed = [row for row in rows if isinstance(row, Missed)]
         images_ = tuple(row for row in rows if isinstance(row, Prediction))
@@ -87,19 +84,8 @@ def predict(
         skipped = tuple(row for row in missed if row.skipped)
         if not images_:
             raise ArchError(failures or tuple(map(_no_image, skipped)), stream.status or 1)
-        info = stream.info
-        return PredictResult(
-            info.model,
-            info.precision,
-            info.weights,
-            info.provider,
-            info.onnxruntime,
-            images_,
-            failures,
-            stream.status,
-            stream.notes,
-            skipped,
-        )
+        known = {"failures": failures, "status": stream.status, "notes": stream.notes, "skipped": skipped}
+        return PredictResult(**asdict(stream.info), images=images_, **known)  # type: ignore[arg-type]
 
 
 def predict_stream(

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import Protocol, Self, TypeVar
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_choice, conflict
@@ -116,26 +116,43 @@ class Engine(Protocol):
     def run(self, job: Job, chunks: Iterable[tuple[int, Sequence[Sample]]]) -> Iterator[Piece]: ...
 
 
+@dataclass(slots=True)
 class PredictStream:
     """The rows of a run, computed as they are read: iterate over it once.
 
     `info` is what ran, `notes` those of the network, `total` the number of rows of this shard. `status` is the exit
     status for the rows so far, `counts` how many there are, failed and were skipped. `samples` are those of all shards,
-    `chunks` the chunks of this one. Close it, or use it in a `with` block, if not all rows are read.
+    `chunks` the chunks of this one by number, each of at most `chunk` samples. Close it, or use it in a `with` block,
+    if not all rows are read.
     """
 
-    def __init__(self, job: Job, predictor: Predictor, samples: Sequence[Sample], **parts: Unpack[_Parts]) -> None:
-        self.job, self.predictor, self.samples = job, predictor, samples
-        self.chunks, self.engine, self.pictures = parts["chunks"], parts["engine"], parts["pictures"]
-        self.notes = (*parts["notes"], *predictor.notes)
-        self.chunk, self.inputs = parts["chunk"], parts["inputs"]
-        self._files, self._watch = parts["files"], parts["watch"]
-        self.total = sum(map(len, self.chunks.values()))
-        self.status = 0
-        self.counts = {"images": 0, "failed": 0, "skipped": 0}
-        self.columns = Columns(job.reading.top, job.reading.outputs)
-        session = predictor.model.session
-        self.info = ModelInfo(predictor.name, predictor.precision, predictor.weights, session.provider, session.version)
+    job: Job
+    predictor: Predictor
+    samples: Sequence[Sample]
+    chunks: Mapping[int, range]
+    chunk: int
+    notes: tuple[Diagnostic, ...]
+    inputs: tuple[str | Path, ...]
+    engine: Engine | None
+    pictures: tuple[PictureWriter, bool] | None
+    files: ExitStack
+    watch: Watch | None
+    counts: Counter[str] = field(default_factory=Counter)
+    status: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self.chunks.values()))
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of a table of the rows."""
+        return Columns(self.job.reading.top, self.job.reading.outputs)
+
+    @property
+    def info(self) -> ModelInfo:
+        model, session = self.predictor, self.predictor.model.session
+        return ModelInfo(model.name, model.precision, model.weights, session.provider, session.version)
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +162,7 @@ class PredictStream:
 
     def close(self) -> None:
         """Remove the model file if the stream compiled it."""
-        self._files.close()
+        self.files.close()
 
     def __iter__(self) -> Iterator[Row]:
         for _, row in self.numbered():
@@ -155,15 +172,16 @@ class PredictStream:
         """Yield the rows with the number of their chunk, without the chunks that are finished."""
         tasks = {number: chunk for number, chunk in self.chunks.items() if number not in finished}
         done = self.total - sum(map(len, tasks.values()))
-        progress = watched(self._watch if self.total > 1 else None, "predicting")
-        progress(done, self.total)
+        self.counts.update({"images": 0, "failed": 0, "skipped": 0, "finished before": done})
+        progress, total = watched(self.watch if self.total > 1 else None, "predicting"), self.total
+        progress(done, total)
         chunks = ((number, self.samples[chunk.start : chunk.stop]) for number, chunk in tasks.items())
         pieces = self.job.run(self.predictor, chunks) if self.engine is None else self.engine.run(self.job, chunks)
         for number, rows in pieces:
             for row in map(self._written, rows):
                 self._count(row)
                 done += 1
-                progress(done, self.total)
+                progress(done, total)
                 yield number, row
 
     def write(
@@ -242,17 +260,6 @@ class PredictStream:
         return replace(row, file=file)
 
 
-class _Parts(TypedDict):
-    chunks: Mapping[int, range]
-    chunk: int
-    inputs: tuple[str | Path, ...]
-    engine: Engine | None
-    pictures: tuple[PictureWriter, bool] | None
-    notes: tuple[Diagnostic, ...]
-    files: ExitStack
-    watch: Watch | None
-
-
 def open_stream(
     source: ModelSource,
     entries: Sequence[Entry],
@@ -281,23 +288,13 @@ def open_stream(
         size = 1 if few and batch is None else _batch(predictor, batch)
         job = replace(job, reading=replace(reading, outputs=names, batch=size))
         samples = [*find_samples(entries, predictor.model.axes)]
-        chunks = dict(
-            enumerate(range(start, min(start + chunk, len(samples))) for start in range(0, len(samples), chunk))
-        )
+        count = len(samples)
+        chunks = dict(enumerate(range(start, min(start + chunk, count)) for start in range(0, count, chunk)))
         mine = {number: span for number, span in chunks.items() if number % shard[1] == shard[0] - 1}
-        return PredictStream(
-            job,
-            predictor,
-            samples,
-            chunks=mine,
-            chunk=chunk,
-            inputs=(*source.files, *(entry for entry in entries if isinstance(entry, Path))),
-            engine=engine,
-            pictures=pictures,
-            notes=notes,
-            files=files.pop_all(),
-            watch=watch,
-        )
+        inputs = (*source.files, *(entry for entry in entries if isinstance(entry, Path)))
+        notes = (*notes, *predictor.notes)
+        kept = files.pop_all()
+    return PredictStream(job, predictor, samples, mine, chunk, notes, inputs, engine, pictures, kept, watch)
 
 
 def _cores() -> int:
