@@ -100,6 +100,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 )
 @click.option("--font", metavar="FONT", help="sans (Helvetica) or serif (Times). Default: sans.")
 @click.option("--font-size", type=float, metavar="POINTS", help="Largest size of the main labels on paper.")
+@click.option("--true-scale", is_flag=True, help="Draw maps in proportion, not their square roots (--style sheets).")
 @click.option("--fragment", is_flag=True, help="Of .tex, only the picture: for \\input in another document.")
 @click.option(
     "--image",

@@ -27,6 +27,7 @@ STYLES: Mapping[str, str] = {
     "graph": "archdsl.drawing.graph.printing:attempts",
     "volumes": "archdsl.drawing.volumes:attempts",
     "article": "archdsl.drawing.article:attempts",
+    "sheets": "archdsl.drawing.sheets:attempts",
 }
 """Style -> the function that draws a network in several ways, the best first: `Request -> Iterator[Painter]`."""
 

@@ -15,7 +15,7 @@ ThemeChoice: TypeAlias = Literal["auto", "light", "dark", "print"]
 Heat: TypeAlias = Literal["kind", "params", "macs", "memory"]
 Direction: TypeAlias = Literal["TB", "LR"]
 
-Style: TypeAlias = Literal["graph", "volumes", "article"]
+Style: TypeAlias = Literal["graph", "volumes", "article", "sheets"]
 
 TIME_LIMIT_S = 10.0
 DPI = 144
@@ -63,13 +63,15 @@ class Options:
     """Resolution of a PNG in pixels per inch."""
     fragment: bool = False
     """Whether TeX output is only the picture, for use in another document."""
+    true_scale: bool = False
+    """Whether the maps of the style `sheets` are in proportion, and not their square roots."""
 
     def __post_init__(self) -> None:
         check_choice("theme", self.theme, get_args(ThemeChoice))
         check_choice("color", self.color, get_args(Heat))
         check_choice("direction", self.direction, get_args(Direction))
-        for name, value in (("shapes", self.shapes), ("legend", self.legend), ("fragment", self.fragment)):
-            check_type(name, value, "True or False", bool)
+        for name in ("shapes", "legend", "fragment", "true_scale"):
+            check_type(name, getattr(self, name), "True or False", bool)
         check_type("title", self.title, "a string, or None", str, type(None))
         check_range("dpi", self.dpi, 10, 1200)
         if self.paper is not None:

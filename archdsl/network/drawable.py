@@ -53,6 +53,7 @@ class Drawable:
         min_font: float | None = None,
         font: Font | None = None,
         font_size: float | None = None,
+        true_scale: bool = False,
     ) -> Picture:
         """Return the drawing, which a notebook shows; `str` and `.svg` are its SVG text, `.save(path)` writes a file,
         `.caption` and `.alt` are texts for a document.
@@ -68,7 +69,7 @@ class Drawable:
         from archdsl.drawing.shown import Picture
 
         size = width_mm, height_mm, paper, min_font, font, font_size
-        options = Options(theme, color, shapes, title, legend, direction, *size)
+        options = Options(theme, color, shapes, title, legend, direction, *size, true_scale=true_scale)
         requests = self._requests(level, focus, expand, options, image, weights)
         return Picture(requests, style, self._read_files(image))
 
@@ -118,6 +119,7 @@ class Drawable:
         min_font: float | None = None,
         font: Font | None = None,
         font_size: float | None = None,
+        true_scale: bool = False,
         fragment: bool = False,
         steps: bool = False,
         force: bool = False,
@@ -134,7 +136,7 @@ class Drawable:
         from archdsl.drawing.save import save
 
         size = width_mm, height_mm, paper, min_font, font, font_size
-        options = Options(theme, color, shapes, title, legend, direction, *size, dpi, fragment)
+        options = Options(theme, color, shapes, title, legend, direction, *size, dpi, fragment, true_scale)
         requests = self._requests(level, focus, expand, options, image, weights)
         return save(requests, path, format, style, steps=steps, inputs=self._read_files(image), force=force)
 

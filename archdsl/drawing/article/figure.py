@@ -29,18 +29,22 @@ class Figure:
 
 
 def framed(name: str, line: str, figure: Figure, theme: Theme, title: str | None) -> Scene:
-    """Return the figure with the name or `title` (empty: none) and a line about it above, and its notes below."""
+    """Return the figure with the name or `title` (empty: none) and a line about it above, beside the name
+    if there is space, and its notes below."""
     head = shorten(name if title is None else title, 48)
     beside = MARGIN + text_width(head, 13, bold=True) + 10
-    wide = beside + text_width(line, 8.5) - MARGIN if head else 0.0
-    width = max(figure.width, wide, *(text_width(note, NOTE) for note in figure.notes), 0) + 2 * MARGIN
-    top = 38.0 if head else MARGIN
+    room = max(figure.width, *(text_width(note, NOTE) for note in figure.notes), 0)
+    under = beside + text_width(line, 8.5) - MARGIN > room
+    wide = max(text_width(head, 13, bold=True), text_width(line, 8.5)) if under else 0.0
+    width = max(room, wide if head else 0.0) + 2 * MARGIN
+    top = (50.0 if under else 38.0) if head else MARGIN
     called = f"{head}: {line}" if head else line
     scene = Scene(called, "", width, top, theme.background, caption=" ".join(figure.notes))
     scene.label = (name, line)
     if head:
         scene.members.append(Text(Point(MARGIN, 21), head, 13, theme.ink, "start", bold=True))
-        scene.members.append(Text(Point(beside, 21), line, 8.5, theme.quiet, "start"))
+        at = Point(MARGIN, 34) if under else Point(beside, 21)
+        scene.members.append(Text(at, line, 8.5, theme.quiet, "start"))
     left = (width - figure.width) / 2
     scene.members += [moved(member, left, top) for member in figure.members]
     scene.height = top + figure.height + 6
