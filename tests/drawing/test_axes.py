@@ -97,7 +97,7 @@ def graph_of(name: str) -> Graph:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", [style for style in STYLES if style != "sheets"])  # which draws chains only
 def test_every_style_and_format_draws_every_kind(style: str, name: str) -> None:
     graph = graph_of(name)
     for format in formats(style):
