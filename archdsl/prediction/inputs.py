@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -39,8 +39,11 @@ class Remote:
     name: str
 
     @contextmanager
-    def fetched(self) -> Iterator[Source]:
-        """The object as a local sample with the same name. Raises E0804 if the store does not return it."""
+    def fetched(self, axes: int) -> Iterator[Source]:
+        """The object as a local sample with the same name, for `axes` spatial axes.
+
+        Raises E0804 if the store does not return it, or if it is not one sample.
+        """
         import fsspec
 
         with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
@@ -50,7 +53,12 @@ class Remote:
                     shutil.copyfileobj(_Limited(remote), local, 1 << 20)
             except Exception as problem:  # each store has errors of its own
                 raise error("E0804", f"cannot read `{self.name[-120:]}`: {_reason(problem)}") from None
-            yield Source(self.name, (path,))
+            found = [*scan([path], axes)]
+            if len(found) != 1 or isinstance(found[0], Skipped):
+                first = found[0] if found else None
+                why = first.reason if isinstance(first, Skipped) else f"it has {len(found)} frames"
+                raise error("E0804", f"`{self.name[-120:]}` is not one image: {why}", help="copy it to a folder")
+            yield replace(found[0], name=self.name)
 
 
 class _Limited:
@@ -115,13 +123,19 @@ def find_samples(entries: Iterable[Entry], axes: int) -> Iterator[Sample]:
             if isinstance(entry, Path):
                 yield entry
             else:
-                others.append(entry)
+                others.append(_by_name(entry, axes) if isinstance(entry, Remote) else entry)
 
     for sample in scan(files(), axes):  # one call: it groups slices of all folders
         yield from others
         others.clear()
         yield sample
     yield from others
+
+
+def _by_name(remote: Remote, axes: int) -> Remote | Missed:
+    """The object, unless its name says that it is no image."""
+    found = next(scan([Path(remote.name)], axes), None)
+    return Missed(remote.name, skipped=found.reason) if isinstance(found, Skipped) else remote
 
 
 def _entries(name: str, full: bool) -> Iterator[Entry]:

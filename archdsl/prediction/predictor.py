@@ -147,7 +147,7 @@ class Predictor:
             return Missed(sample_name(sample), skipped=sample.reason)
         frame = sample.frame if isinstance(sample, Source) else None
         try:
-            with sample.fetched() if isinstance(sample, Remote) else nullcontext(sample) as source:
+            with sample.fetched(self.model.axes) if isinstance(sample, Remote) else nullcontext(sample) as source:
                 return _Ready(number, source, self.model.prepare(source))
         except ArchError as problem:
             return Missed(sample.name, problem.diagnostics, status=problem.status, frame=frame)

@@ -265,6 +265,8 @@ def test_objects_of_a_store(model: Path, folder: Path) -> None:
         f"memory:///a/{n}" for n in ("b/y.png", "broken.png", "notes.txt", "x.png")
     ]
     assert [isinstance(row, Prediction) for row in rows[:4]] == [True, False, False, True]
+    assert isinstance(rows[2], Missed)
+    assert rows[2].skipped == "a text"
     assert [row.image for row in rows[4:6]] == ["memory:///a/broken.png", "memory:///a/x.png"]
     assert all(isinstance(row, Missed) and row.problems for row in rows[6:])
     alone = open_predictor(model).run(folder / "01.png")
