@@ -118,12 +118,14 @@ def hostile(graph: Graph) -> Graph:
 def test_one_file_that_loads_nothing_and_names_each_script_by_its_hash(tiny: Graph) -> None:
     found = _Elements(page(tiny))
     assert found.loads == []
+    for sheet in [text for _, text in found.of("style")]:
+        assert b64encode(sha256(sheet.encode()).digest()).decode() in found.policy
     run = [text for named, text in found.of("script") if "type" not in named]
     assert len(run) == len(SCRIPTS)
     hashes = {f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in run}
     script = re.search(r"script-src ([^;]*)", found.policy)
     assert script is not None and set(script[1].split()) == hashes | {"'wasm-unsafe-eval'"}
-    assert "default-src 'none'" in found.policy
+    assert "default-src 'none'" in found.policy and "img-src blob:;" in found.policy
     assert not re.search(r"unsafe-inline|unsafe-eval(?<!wasm-unsafe-eval)|https?:|\*", found.policy)
 
 
@@ -508,6 +510,119 @@ def test_a_run_shows_its_copies(visit: Callable[..., Any]) -> None:
     details.get_by_role("button", name="Show all 5").click()
     tab.locator("#drawing .head").filter(has_text="layer3.1 \u2026 layer3.5").wait_for()
     assert tab.locator("#drawing .box").filter(has_text="bottleneck(256, 1)").count() == 5
+
+
+@in_browser
+def test_the_first_drawing_is_seen_without_scripts_and_without_the_layout(browser: Any, tmp_path: Path) -> None:
+    graph = archdsl.load("resnet18").graph
+    path = tmp_path / "page.html"
+    path.write_text(page(graph), encoding="utf-8")
+    for scripts in (False, True):
+        context = browser.new_context(java_script_enabled=scripts, offline=True)
+        tab = context.new_page()
+        tab.add_init_script("window.Worker = class { constructor() { throw new Error('refused'); } }")
+        tab.goto(path.as_uri())
+        still = tab.locator("#still-graph svg")
+        still.wait_for(state="visible")
+        assert "basic(128, 2)" in still.text_content() and "layer2.0" in still.text_content()
+        assert not tab.locator("#still-volumes").is_visible()
+        context.close()
+
+
+@in_browser
+def test_the_other_styles_are_in_the_page(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("resnet18").graph)
+    assert not tab.locator("#still-graph").is_visible()
+    tab.locator("#style").select_option("volumes")
+    assert tab.locator("#still-volumes svg").is_visible() and "style=volumes" in tab.url
+    with tab.expect_download() as download:
+        tab.locator("#save").click()
+    assert 'id="stage-conv1' in Path(download.value.path()).read_text(encoding="utf-8")
+    again = visit(archdsl.load("resnet18").graph, "#style=article")
+    assert "F(x)" in again.locator("#still-article svg").text_content()
+
+
+@in_browser
+def test_the_view_is_saved_as_png_and_printed_as_it_is(visit: Callable[..., Any]) -> None:
+    from PIL import Image
+
+    tab = visit(archdsl.load("lenet5").graph)
+    with tab.expect_download() as download:
+        tab.locator("#save-png").click()
+    assert download.value.suggested_filename == "lenet5.png"
+    image = Image.open(download.value.path()).convert("RGB")
+    assert image.width > 200 and len(image.getcolors(1 << 20)) > 20
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert "5x5 conv, 6" in tab.locator("#printed svg").text_content()
+    tab.emulate_media(media="print")
+    assert tab.locator("#printed svg").is_visible() and not tab.locator("aside").is_visible()
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.locator("#printed svg").count() == 0
+
+
+@in_browser
+def test_a_link_names_paths(visit: Callable[..., Any]) -> None:
+    """Such a link leads to the same block after layers were added elsewhere."""
+    tab = visit(archdsl.load("resnet50").graph, "#at=layer3.4.conv2")
+    assert "layer3.4.conv2" in tab.locator("#details").text_content()
+    assert "apart=layer3.1" in tab.url.replace("%2C", ",")
+    deeper = archdsl.load("resnet101").graph
+    fragment = "#" + tab.url.partition("#")[2]
+    assert "layer3.4.conv2" in visit(deeper, fragment).locator("#details").text_content()
+
+
+@in_browser
+def test_an_expanded_run_counts_all_its_copies(visit: Callable[..., Any]) -> None:
+    graph = archdsl.load("resnet50").graph
+    tab = visit(graph, "#open=layer3.1")
+    inside = [node for node in graph.nodes if re.fullmatch(r"layer3\.[1-5]\.conv2", node.path)]
+    assert len(inside) == 5
+    tab.locator("#drawing .box").filter(has_text="3x3 conv, 256").first.click()
+    assert int(tab.locator("#its-macs").text_content().replace(",", "")) == sum(node.macs for node in inside)
+    assert "each, \u00d75" in tab.locator("#details").text_content()
+
+
+@in_browser
+def test_search_by_a_field_and_its_value(visit: Callable[..., Any]) -> None:
+    graph = archdsl.load("resnext50_32x4d").graph
+    tab = visit(graph)
+
+    def found(text: str) -> int:
+        tab.locator("#search").fill(text)
+        return int(tab.evaluate("document.querySelectorAll('#results [role=option]').length"))
+
+    strided = [node for node in graph.nodes if node.op.explicit().get("stride") == (2, 2)]
+    assert found("stride 2") == len(strided) == 8
+    assert found("groups 32 stride 2") == 3 and found("groups") > found("groups stride 2") and found("stride 3") == 0
+
+
+@in_browser
+def test_a_phone_has_the_figures_in_a_sheet(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(page(archdsl.load("lenet5").graph), encoding="utf-8")
+    tab = browser.new_page(viewport={"width": 390, "height": 800})
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("html[data-ready]")
+    assert tab.locator("#sheet").bounding_box()["y"] > 740
+    tab.locator("#sheet").click()
+    assert tab.locator("#sheet").bounding_box()["y"] < 400
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.close()
+
+
+@in_browser
+def test_a_notebook_can_frame_it(browser: Any, tmp_path: Path) -> None:
+    outer = tmp_path / "notebook.html"
+    outer.write_text(f"<!doctype html><body>{archdsl.load('lenet5').page()._repr_html_()}</body>", encoding="utf-8")
+    tab, trouble = browser.new_page(), list[str]()
+    tab.on("console", lambda message: trouble.append(message.text))
+    tab.on("pageerror", lambda problem: trouble.append(str(problem)))
+    tab.goto(outer.as_uri())
+    frame = tab.frame_locator("iframe")
+    frame.locator("html[data-drawn]").wait_for(state="attached", timeout=LIMIT_MS)
+    frame.locator("#drawing .box").first.click()
+    assert frame.locator("#details h2").is_visible() and trouble == []
+    tab.close()
 
 
 @in_browser

@@ -1,5 +1,8 @@
 """The interactive page: one HTML file that works offline and cannot execute anything from a spec.
 
+Before any script has run, and where scripts or WebAssembly are blocked, the page shows its first drawing as SVG. The
+other styles are in it as well.
+
 The page consists of data and of scripts that are the same for every network. The data is in a `<script
 type="application/json">` without any `<`; the scripts only set text. The Content-Security-Policy lists each script and
 style by its hash, allows the layout's worker and WebAssembly, and forbids everything else.
@@ -13,23 +16,28 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from contextlib import suppress
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from archdsl.diagnostics import escape_control
+from archdsl.diagnostics import ArchError, escape_control
+from archdsl.drawing.diagram import STYLES, painter
 from archdsl.drawing.model.drawing import EVERYTHING, View
 from archdsl.drawing.model.focus import known_paths, require_path
 from archdsl.drawing.page import figures
 from archdsl.drawing.page.origins import Origins
 from archdsl.drawing.page.outline import outline
 from archdsl.drawing.request import Diagram, Options, Request
+from archdsl.drawing.scene.write import svg
 from archdsl.drawing.theme import DARK, LIGHT, LOOK_WORDS, Theme
 from archdsl.graph import Graph
 from archdsl.version import __version__
 
 SCRIPTS = ("vendor/d3", "counts", "compose", "layout", "paint", "view", "panel", "search", "save", "main")
+MAX_NODES, STILL_LIMIT_S = 4000, 3.0
+"""A larger network has no pictures beside the interactive drawing, nor has one whose layout takes longer."""
 MAX_TITLE = 200
 """Largest number of characters in the window's title."""
 
@@ -45,12 +53,14 @@ def write(request: Request) -> Diagram:
 
 def page(graph: Graph, view: View = View(), options: Options = Options()) -> str:
     """Return a network's page as HTML text; `view` and `options` set its initial state."""
+    drawn = stills(graph, view, options)
     styles = [_colors(), _asset("page.css")]
+    inside = [style for svg in drawn.values() for style in re.findall("<style>(.*?)</style>", svg)]
     scripts = [_asset(f"{name}.js") for name in SCRIPTS]
     head = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><!-- drawn by archdsl {__version__} -->',
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, styles)}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, [*styles, *inside])}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">',
         f"<title>{escape(_name(graph, options)[:MAX_TITLE])}</title>",
@@ -58,13 +68,30 @@ def page(graph: Graph, view: View = View(), options: Options = Options()) -> str
         "</head><body>",
     ]
     body = [
-        _asset("page.html"),
+        _asset("page.html").replace("<!-- stills -->", "".join(_still(style, svg) for style, svg in drawn.items())),
         f'<script type="application/json" id="network">{_as_json(network(graph, view, options))}</script>',
         f'<script type="text/plain" id="layouter">{_asset("vendor/graphviz.js")}</script>',
         *(f"<script>{script}</script>" for script in scripts),
         "</body></html>\n",
     ]
     return "\n".join([*head, *body])
+
+
+def stills(graph: Graph, view: View = View(), options: Options = Options()) -> dict[str, str]:
+    """Return pictures for the page by style, as SVG: what it shows before its scripts have run, and the other styles.
+
+    A style that cannot draw the network, or takes too long, is left out.
+    """
+    drawn = {}
+    for style in STYLES if len(graph.nodes) <= MAX_NODES else ():
+        with suppress(ArchError):
+            paint = painter([Request(graph, view, options, STILL_LIMIT_S)], style)
+            drawn[style] = svg(paint, options).data.decode().partition("?>\n")[2]
+    return drawn
+
+
+def _still(style: str, svg: str) -> str:
+    return f'<figure class="still" id="still-{style}">{svg}</figure>'
 
 
 def network(graph: Graph, view: View = View(), options: Options = Options()) -> dict[str, Any]:
@@ -122,7 +149,7 @@ def _policy(scripts: list[str], styles: list[str]) -> str:
     script = " ".join(map(_hash, scripts))
     return (
         f"default-src 'none'; script-src {script} 'wasm-unsafe-eval'; style-src {' '.join(map(_hash, styles))}; "
-        "worker-src blob:; base-uri 'none'; form-action 'none'"
+        "worker-src blob:; img-src blob:; base-uri 'none'; form-action 'none'"
     )
 
 

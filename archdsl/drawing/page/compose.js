@@ -19,26 +19,23 @@ function compose(network, open, apart) {
     for (const [start, stop] of ranges) boxOf.fill(box.number, start, stop);
   }
 
-  function place(item, key, shift, rename, members, only = -1) {
+  // `shifts` move the ids of the first copy of the frames around an item to those of each copy: counts are of all.
+  function place(item, key, shifts, rename, members, only = -1) {
     const copies = only < 0 ? item.copies : [item.copies[0]];
-    const ranges = copies.map(([start, stop]) => [start + shift, stop + shift]);
+    const ranges = shifts.flatMap((shift) => copies.map(([start, stop]) => [start + shift, stop + shift]));
+    const moved = (copy) => shifts.map((shift) => shift + copy[0] - item.copies[0][0]);
     const about = { key, item, only, count: copies.length, path: rename(copies[0][2]), last: rename(copies.at(-1)[2]) };
     if (copies.length > 1 && apart.has(key)) {
       const frame = { ...about, ranges, apart: true, members: [] };
       members.push(frame);
       copies.forEach((copy, number) => {
-        const moved = shift + copy[0] - item.copies[0][0];
         const renamed = (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
-        place(item, `${key}#${number}`, moved, renamed, frame.members, number);
+        place(item, `${key}#${number}`, moved(copy), renamed, frame.members, number);
       });
     } else if (item.items && open.has(key)) {
       const frame = { ...about, ranges, members: [] };
       members.push(frame);
-      item.items.forEach((inner, number) => place(inner, `${key}.${number}`, shift, rename, frame.members));
-      const [from, to] = ranges[0];
-      for (const [start, stop] of ranges.slice(1)) {
-        for (let id = start; id < stop; id += 1) boxOf[id] = boxOf[Math.min(from + id - start, to - 1)];
-      }
+      item.items.forEach((inner, number) => place(inner, `${key}.${number}`, copies.flatMap(moved), rename, frame.members));
     } else {
       const rest = item.rest ?? 0;
       addBox(members, about, ranges.map(([start, stop]) => [start, stop - rest]));
@@ -46,7 +43,7 @@ function compose(network, open, apart) {
     }
   }
 
-  network.items.forEach((item, number) => place(item, String(number), 0, SAME, drawing.members));
+  network.items.forEach((item, number) => place(item, String(number), [0], SAME, drawing.members));
   drawing.arrows = arrowsOf(network.nodes, boxOf, drawing.boxes);
   addOutputs(network, boxOf, drawing);
   return drawing;
@@ -146,6 +143,29 @@ function routeTo(network, id, apart, levels = Infinity) {
   }
 }
 
+/** A name for the key of each item and copy, and back: its path, or `~` and the path of its first item, or the key. */
+function keyNames(network) {
+  const [names, keys] = [new Map(), new Map()];
+  const add = (key, path) => {
+    const name = path && !keys.has(path) ? path : `~${key}`;
+    names.set(key, name);
+    keys.set(name, key);
+  };
+  const visit = (item, key, rename) => {
+    const first = (inner) => inner.copies[0][2] || first(inner.items[0]);
+    add(key, rename(item.copies[0][2]) || `~${rename(first(item))}`);
+    enter(item, key, rename);
+    if (item.copies.length > 1) item.copies.forEach((copy, number) => {
+      const renamed = (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
+      add(`${key}#${number}`, number ? renamed(item.copies[0][2]) : "");
+      enter(item, `${key}#${number}`, renamed);
+    });
+  };
+  const enter = (item, key, rename) => item.items?.forEach((inner, number) => visit(inner, `${key}.${number}`, rename));
+  network.items.forEach((item, number) => visit(item, String(number), SAME));
+  return { names, keys };
+}
+
 /** Every block and node for the search: {path, text, id, levels}. */
 function namesOf(network) {
   const blocks = [];
@@ -158,6 +178,6 @@ function namesOf(network) {
     }
   };
   network.items.forEach((item) => visit(item, 1, 0, SAME));
-  const nodes = network.nodes.map(({ path, text }, id) => ({ path, text, id, levels: Infinity }));
+  const nodes = network.nodes.map(({ path, text, fields }, id) => ({ path, text, fields, id, levels: Infinity }));
   return [...blocks, ...nodes];
 }

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from archdsl.analysis.count import CONVENTION, NodeCount, count, count_nodes
 from archdsl.analysis.memory import last_reads, storages
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
-from archdsl.axes import KINDS, kind_of, listed
+from archdsl.axes import KINDS, in_short, kind_of, listed
 from archdsl.diagnostics import escape_control
 from archdsl.graph import FreeSize, Graph, Node, Tensor
 from archdsl.ops import AvgPool
@@ -139,6 +139,7 @@ def _row(graph: Graph, node: Node, counted: NodeCount, macs: Work) -> Data:
         "path": escape_control(node.path),
         "kind": node.op.name,
         "text": node_written(graph, node),
+        "fields": escape_control(_fields(node)),
         "inputs": list(node.sources),
         "shape": [size(s) for s in node.shape],
         "tensors": [_tensor(Tensor(node.key(param), param, node)) for param in node.params],
@@ -148,6 +149,13 @@ def _row(graph: Graph, node: Node, counted: NodeCount, macs: Work) -> Data:
         "view": not node.op.stored and bool(node.inputs),
         "training": node.training,
     }
+
+
+def _fields(node: Node) -> str:
+    """The fields that are numbers, for the search: `kernel 3x3, stride 2, groups 32`."""
+    said = node.op.explicit().items()
+    sizes = ((name, in_short(value) if name in node.op.per_axis else value) for name, value in said)
+    return ", ".join(f"{name} {value}" for name, value in sizes if isinstance(value, int | str))[:200]
 
 
 def _tensor(tensor: Tensor) -> list[Any]:

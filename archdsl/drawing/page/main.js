@@ -3,8 +3,10 @@
 
 const at = (id) => document.getElementById(id);
 const network = JSON.parse(at("network").textContent);
-const state = { values: Object.fromEntries(network.sizes.map((size) => [size.name, size.default])), batch: 1, colour: "kind" };
+const state = { values: Object.fromEntries(network.sizes.map((size) => [size.name, size.default])), batch: 1, colour: "kind", shown: "graph" };
 const first = {};
+const known = keyNames(network);
+const stills = [...document.querySelectorAll(".still")].map(({ id }) => id.replace("still-", "")).filter((style) => style !== "graph");
 let counts = countAt(network.nodes, state.values, state.batch);
 
 function report(text) {
@@ -43,6 +45,7 @@ function showSelected() {
   const member = view.members.get(view.selected) ?? null;
   showMemory(at("memory-chart"), network, counts, member, go);
   const select = (key) => (view.select(key, true), view.look(key));
+  at("sheet").textContent = member ? `${wordsOf(member, counts).title} \u00b7 ${shapeText(counts.shapes[member.ranges[0][1] - 1])}` : "Figures";
   if (member) showDetails(at("details"), network, counts, member, actions);
   else if (view.drawing) showOverview(at("details"), network, counts, view.drawing.boxes, select);
   keepAddress();
@@ -117,14 +120,15 @@ function keepAddress() {
   const params = new URLSearchParams();
   for (const { name, default: usual } of network.sizes) if (state.values[name] !== usual) params.set(name, state.values[name]);
   if (state.batch !== 1) params.set("N", state.batch);
-  const [open, apart] = [view.open, view.apart].map((keys) => [...keys].sort().join("_"));
-  if (open !== first.open) params.set("open", open);
-  if (apart !== first.apart) params.set("apart", apart);
-  if (view.selected) params.set("at", view.selected);
+  for (const [name, keys] of [["open", view.open], ["apart", view.apart]]) {
+    if ([...keys].sort().join() !== first[name]) params.set(name, [...keys].map((key) => known.names.get(key) ?? `~${key}`).join());
+  }
+  if (view.selected) params.set("at", known.names.get(view.selected) ?? view.selected);
+  if (state.shown !== "graph") params.set("style", state.shown);
   if (view.direction !== network.start.direction) params.set("direction", view.direction);
   if (state.colour !== network.start.colour) params.set("colour", state.colour);
   const hash = params.toString();
-  if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  if (hash !== location.hash.slice(1) && location.protocol !== "about:") history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
 }
 
 /** Expands what `archdsl diagram` requested when it wrote the page. */
@@ -151,13 +155,15 @@ function readAddress() {
     if (params.has(size.name)) state.values[size.name] = legalSize(size, Math.min(Number(params.get(size.name)), Math.max(MAX_SIZE, size.default)));
   }
   if (params.has("N")) state.batch = clamp(Math.round(Number(params.get("N"))) || 1, 1, MAX_BATCH);
-  const keys = (name) => (params.get(name) ?? "").split("_").filter((key) => /^[0-9.#]+$/.test(key));
-  if (params.has("open")) view.open = new Set(keys("open"));
+  const keys = (name) => params.get(name).split(",").map((word) => known.keys.get(word) ?? word.slice(1)).filter((key) => /^[0-9.#]+$/.test(key));
+  const around = (key) => [...key.matchAll(/[.#]/g)].map(({ index }) => key.slice(0, index));
+  if (params.has("open")) view.open = new Set(keys("open").flatMap((key) => [key, ...around(key)]));
   if (params.has("apart")) view.apart = new Set(keys("apart"));
   const oneOf = (name, known) => (known.includes(params.get(name)) ? params.get(name) : network.start[name]);
   view.direction = oneOf("direction", ["TB", "LR"]);
   state.colour = oneOf("colour", ["kind", "params", "macs", "memory"]);
-  view.selected = params.get("at") ?? view.selected;
+  state.shown = stills.includes(params.get("style")) ? params.get("style") : "graph";
+  view.selected = known.keys.get(params.get("at")) ?? params.get("at") ?? view.selected;
 }
 
 // --- buttons and keys ------------------------------------------------------------------------------------
@@ -183,7 +189,9 @@ const BUTTONS = {
     const dark = getComputedStyle(document.documentElement).getPropertyValue("color-scheme").trim() === "dark";
     document.documentElement.dataset.theme = dark ? "light" : "dark";
   },
-  save: () => download(asSvg(view, network.name, `${inFull(network.totals.params)} params, ${inFull(counts.totals.macs)} MACs`), `${network.file}.svg`),
+  save: () => download(svgBlob(shownSvg()), `${network.file}.svg`),
+  "save-png": async () => download(await asPng(shownSvg()), `${network.file}.png`),
+  "save-pdf": () => print(),
   help: () => at("keys").showModal(),
 };
 for (const [id, action] of Object.entries(BUTTONS)) {
@@ -192,6 +200,34 @@ for (const [id, action] of Object.entries(BUTTONS)) {
   at(id).addEventListener("click", BUTTONS[id]);
 }
 at("close").addEventListener("click", () => at("keys").close());
+
+/** What is shown, as SVG: the picture of another style, or the drawing as it is expanded. */
+function shownSvg() {
+  if (state.shown !== "graph") return new XMLSerializer().serializeToString(at(`still-${state.shown}`).firstElementChild);
+  return asSvg(view, network.name, `${inFull(network.totals.params)} params, ${inFull(counts.totals.macs)} MACs`);
+}
+
+/** Prints, or saves as PDF, what is shown: as a picture of its own, without the panel. */
+addEventListener("beforeprint", () => {
+  if (!view.drawing) return;
+  const picture = new DOMParser().parseFromString(shownSvg(), "image/svg+xml").documentElement;
+  at("printed").replaceChildren(document.importNode(picture, true));
+});
+addEventListener("afterprint", () => at("printed").replaceChildren());
+
+function showStyle() {
+  document.documentElement.dataset.shown = state.shown;
+  at("style").value = state.shown;
+  keepAddress();
+}
+at("style").addEventListener("change", () => {
+  state.shown = at("style").value;
+  showStyle();
+});
+at("sheet").addEventListener("click", () => {
+  const open = document.body.classList.toggle("sheet");
+  at("sheet").setAttribute("aria-expanded", String(open));
+});
 
 const KEYS = { "/": () => at("search").focus(), "+": BUTTONS["zoom-in"], "=": BUTTONS["zoom-in"], "-": BUTTONS["zoom-out"], 0: BUTTONS.fit, "?": BUTTONS.help };
 document.addEventListener("keydown", (event) => {
@@ -219,14 +255,20 @@ async function start() {
     if (open !== view.open) [view.open, view.apart] = [open, new Set()];
     if (await view.redraw(counts)) break;
   }
+  const entry = wanted && !view.members.has(wanted) ? namesOf(network).find(({ path }) => path === (known.names.get(wanted) ?? wanted)) : null;
   if (wanted && view.members.has(wanted)) view.select(wanted), view.look(wanted);
+  else if (entry && view.drawing) await go(entry.id, entry.levels);
+  if (view.drawing) document.documentElement.dataset.drawn = "yes";
   recolour();
   document.documentElement.dataset.ready = "yes";
+  showStyle();
 }
 
 if (network.start.theme !== "auto") document.documentElement.dataset.theme = network.start.theme === "dark" ? "dark" : "light";
 openInitially();
-[first.open, first.apart] = [view.open, view.apart].map((keys) => [...keys].sort().join("_"));
+[first.open, first.apart] = [view.open, view.apart].map((keys) => [...keys].sort().join());
+at("style").append(...["graph", ...stills].map((style) => html("option", { value: style }, `style: ${style}`)));
+at("style").hidden = !stills.length;
 at("name").textContent = network.name;
 at("about").textContent = `input ${network.input}`;
 at("convention").textContent = `${network.totals.convention}. Peak memory: the largest number of bytes of activations alive at the same time, in fp32, without in-place ops and without weights.`;

@@ -174,7 +174,8 @@ function showMemory(place, network, counts, member, go) {
 function figuresOf(network, counts, member) {
   const ids = member.ranges.flatMap(([start, stop]) => Array.from({ length: stop - start }, (_, n) => start + n));
   const inside = new Set(ids);
-  const inputs = [...new Set(ids.flatMap((id) => network.nodes[id].inputs ?? []))].filter((id) => !inside.has(id));
+  const [start, stop] = member.ranges[0];
+  const inputs = [...new Set(ids.filter((id) => id >= start && id < stop).flatMap((id) => network.nodes[id].inputs ?? []))].filter((id) => !inside.has(id));
   const last = ids.at(-1);
   const of = (what) => sum(ids.map((id) => BigInt(network.nodes[id][what] ?? 0)));
   return {
@@ -197,7 +198,8 @@ function showOverview(place, network, counts, boxes, select) {
     const most = costs.filter((cost) => cost[what]).sort((a, b) => (b[what] > a[what] ? 1 : -1)).slice(0, LEADING);
     const rows = most.map(({ box, [what]: value }) => {
       const words = wordsOf(box, counts);
-      const name = html("button", { type: "button", class: "link", onclick: () => select(box.key) }, words.name || box.path || words.title);
+      const path = box.path === box.last ? box.path : `${box.path} \u2026 ${box.last.split(".").at(-1)}`;
+      const name = html("button", { type: "button", class: "link", title: words.title, onclick: () => select(box.key) }, path || words.title);
       const part = Number((value * 1000n) / BigInt(total));
       return html("li", {}, name, html("meter", { max: 1000, value: part, "aria-label": "share" }), html("span", { class: "share" }, share(value, total)));
     });
@@ -245,8 +247,9 @@ function figureTable(network, counts, member, figures, { go }) {
   row("output", html("output", { id: "output-shape" }, shapeText(counts.shapes[figures.last])), html("span", { class: "share" }, bytes(counts.elements[figures.last] * BYTES_PER_VALUE)));
   const formula = nodes[figures.last].shape.map(sizeFormula).join(` ${TIMES} `);
   if (sizes.length && /[A-Za-z]/.test(formula)) row("at any size", html("span", { class: "formula" }, formula));
-  const each = (value) => (member.count > 1 ? ` (${inFull(value / BigInt(member.count))} each)` : "");
-  const even = (what) => member.count < 2 || member.ranges.every(([start, stop]) => sumOver(what, start, stop) * BigInt(member.count) === sumAll(what));
+  const times = BigInt(member.ranges.length);
+  const each = (value) => (times > 1n ? ` (${inFull(value / times)} each, ${TIMES}${times})` : "");
+  const even = (what) => member.ranges.every(([start, stop]) => sumOver(what, start, stop) * times === sumAll(what));
   const sumOver = (what, start, stop) => sum(Array.from({ length: stop - start }, (_, n) => (what === "macs" ? counts.macs[start + n] : BigInt(nodes[start + n][what] ?? 0))));
   const sumAll = (what) => sum(member.ranges.map(([start, stop]) => sumOver(what, start, stop)));
   const cost = (label, id, what, total) => figures[what] && row(label, html("output", { id }, inFull(figures[what])), even(what) ? each(figures[what]) : "", html("span", { class: "share" }, share(figures[what], total)));
@@ -270,7 +273,7 @@ function tensorTable(network, ids, item) {
 }
 
 function copyList(network, member, { go }) {
-  const links = member.ranges.slice(0, MAX_COPIES).map(([start], number) => {
+  const links = member.ranges.slice(0, Math.min(member.count, MAX_COPIES)).map(([start], number) => {
     const levels = member.item.kind === "node" ? Infinity : member.key.split(".").length;
     return html("button", { type: "button", class: "link", onclick: () => go(start, levels) }, member.item.copies[number][2].split(".").at(-1));
   });

@@ -1,5 +1,5 @@
 "use strict";
-// Saves the current view as an SVG file that looks the same in every viewer: styles become attributes.
+// Saves the current view as an SVG or PNG file that looks the same in every viewer: styles become attributes.
 
 const KEPT = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "font-family", "font-size", "font-weight", "opacity", "display", "paint-order", "stroke-linejoin", "stroke-opacity"];
 
@@ -15,7 +15,7 @@ function asSvg(view, title, about) {
       const value = style.getPropertyValue(name);
       if ((value && value !== "none") || name === "fill" || name === "display") element.setAttribute(name, plainColour(value));
     }
-    for (const name of ["role", "tabindex", "data-key", "data-arrow", "data-opens", "data-frame", "aria-expanded", "aria-label", "aria-hidden"]) element.removeAttribute(name);
+    for (const name of ["style", "role", "tabindex", "data-key", "data-arrow", "data-opens", "data-frame", "aria-expanded", "aria-label", "aria-hidden"]) element.removeAttribute(name);
   });
   for (const element of copy.querySelectorAll('[display="none"], .opener, .collapse')) element.remove();
   for (const element of copy.querySelectorAll("*")) for (const name of ["display", "class"]) element.removeAttribute(name);
@@ -35,8 +35,24 @@ function plainColour(value) {
   return parts ? `rgb(${parts.slice(1).map((part) => Math.round(255 * Number(part))).join(", ")})` : value;
 }
 
-function download(text, name) {
-  const link = html("a", { href: URL.createObjectURL(new Blob([text], { type: "image/svg+xml" })), download: name });
+const MAX_SIDE = 16000;
+
+/** The pixels of an SVG, two for each of its own, fewer if the picture would be too large. */
+async function asPng(text) {
+  const image = new Image();
+  image.src = URL.createObjectURL(svgBlob(text));
+  await image.decode();
+  const scale = Math.min(2, MAX_SIDE / Math.max(image.width, image.height));
+  const canvas = html("canvas", { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(image.src);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+const svgBlob = (text) => new Blob([text], { type: "image/svg+xml" });
+
+function download(blob, name) {
+  const link = html("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }

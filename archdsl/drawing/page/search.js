@@ -1,5 +1,5 @@
 "use strict";
-// The search box: finds nodes and blocks by path or by op.
+// The search box: finds nodes and blocks by path, by op, or by a field and its value.
 
 const MAX_RESULTS = 40;
 
@@ -7,7 +7,8 @@ class Search {
   /** `on`: matched(ids or null) while the user types, go(entry) when the user chooses one. */
   constructor(input, list, network, on) {
     Object.assign(this, { input, list, on, results: [], at: -1 });
-    this.entries = namesOf(network).map((entry) => ({ ...entry, key: `${entry.path} ${entry.text}`.toLowerCase() }));
+    this.entries = namesOf(network).map((entry) => ({ ...entry, key: `${entry.path} ${entry.text}`.toLowerCase(), fields: ` ${entry.fields ?? ""}, ` }));
+    this.fields = new Set(network.nodes.flatMap(({ fields }) => (fields ?? "").split(", ").map((field) => field.split(" ")[0])));
     input.addEventListener("input", () => this.#find());
     input.addEventListener("focus", () => this.#find());
     input.addEventListener("blur", () => this.#close());
@@ -20,9 +21,9 @@ class Search {
   }
 
   #find() {
-    const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = this.#terms(this.input.value.toLowerCase().split(/\s+/).filter(Boolean));
     if (!words.length) return this.#close();
-    const all = this.entries.filter(({ key }) => words.every((word) => key.includes(word)));
+    const all = this.entries.filter(({ key, fields }) => words.every((word) => key.includes(word) || fields.includes(` ${word}${word.includes(" ") ? "," : " "}`)));
     // Exact paths come first, then paths that end with the first word.
     const rank = ({ path }) => (path.toLowerCase() === words[0] ? 0 : path.toLowerCase().endsWith(words[0]) ? 1 : 2);
     this.results = all.map((entry, number) => ({ entry, number })).sort((a, b) => rank(a.entry) - rank(b.entry) || a.number - b.number)
@@ -30,6 +31,14 @@ class Search {
     this.at = this.results.length ? 0 : -1;
     this.#show(all.length);
     this.on.matched(all.length ? all.map(({ id }) => id) : null);
+  }
+
+  /** The words to find; the name of a field and its value (`stride 2`) are one. */
+  #terms(words) {
+    return words.flatMap((word, n) => {
+      if (n && this.fields.has(words[n - 1])) return [];
+      return [this.fields.has(word) && n + 1 < words.length ? `${word} ${words[n + 1]}` : word];
+    });
   }
 
   #show(count) {
