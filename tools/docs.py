@@ -29,6 +29,7 @@ PAGES = (
     "docs/drawing.md",
     "docs/weights.md",
 )
+FUNDUS = ROOT / "examples/fundus.png"
 PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "resnet20": ("README.md", "resnet20.yaml", {}, {}),
     "tiny": ("docs/tour.md", "tiny.yaml", {"level": "layer"}, {}),
@@ -41,12 +42,22 @@ PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
 """By name of the picture: the page with the spec (empty: the library), the spec, and the arguments of View and
 Options."""
 
-STYLED: dict[str, tuple[str, str, str, str]] = {
-    "ecg-volumes": ("docs/drawing.md", "ecg.yaml", "volumes", ""),
-    "scan-volumes": ("docs/drawing.md", "scan.yaml", "volumes", ""),
-    "scan-convolution": ("docs/drawing.md", "scan.yaml", "article", "body.1"),
+STYLED: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
+    "ecg-volumes": ("docs/drawing.md", ("ecg.yaml",), {"style": "volumes"}),
+    "scan-volumes": ("docs/drawing.md", ("scan.yaml",), {"style": "volumes"}),
+    "scan-convolution": ("docs/drawing.md", ("scan.yaml",), {"style": "article", "focus": "body.1"}),
+    "scan-sheets": ("docs/drawing.md", ("scan.yaml",), {"style": "sheets"}),
+    "lenet-sheets": ("", ("lenet5_1998",), {"style": "sheets"}),
+    "strides": ("", ("edge_filter", "edge_filter_stride3"), {"style": "article", "image": FUNDUS}),
+    "fields": ("", ("resnet50",), {"style": "article", "focus": ("layer1", "layer2", "layer3"), "image": FUNDUS}),
+    "three-blocks": (
+        "docs/article.md",
+        ("three_blocks.yaml",),
+        {"style": "article", "focus": ("plain", "residual_block", "dense_block")},
+    ),
 }
-"""Pictures that need no layout, the same on every machine: the page with the spec, the spec, style and focus."""
+"""Pictures that need no layout, the same on every machine: the page with the spec (empty: the library), the specs, and
+the arguments of `diagram`."""
 
 _PAINTERS = (
     *(f"graph/{name}" for name in ("layout", "positions", "scene", "labels", "legend")),
@@ -159,27 +170,25 @@ def drawing(name: str) -> str:
 
 def picture(name: str) -> str:
     """Return a picture as SVG: the existing file if it is current, which the hash of `drawing` in it shows."""
-    from archdsl.drawing.graph.scene import svg
+    from archdsl.drawing.diagram import draw
 
     text = drawing(name)
     mark = f"<!-- archdsl diagram; {hashlib.sha256(text.encode()).hexdigest()} -->\n"
     old = ROOT / "docs" / "pictures" / f"{name}.svg"
     if old.exists() and mark in old.read_text(encoding="utf-8"):
         return old.read_text(encoding="utf-8")
-    head, end, rest = svg(request(name)).data.decode().partition("?>\n")
+    head, end, rest = draw([request(name)]).data.decode().partition("?>\n")
     return head + end + mark + rest
 
 
 def styled(name: str) -> str:
     """Return a picture in another style as SVG."""
     import archdsl
-    from archdsl.drawing.diagram import diagram
-    from archdsl.drawing.model.drawing import View
 
-    page, spec, style, focus = STYLED[name]
+    page, specs, arguments = STYLED[name]
     with tempfile.TemporaryDirectory() as folder:
-        save_specs(read(page), Path(folder))
-        return diagram(archdsl.load(Path(folder) / spec).graph, view=View(focus=focus), style=style).data.decode()
+        save_specs(read(page) if page else "", Path(folder))
+        return archdsl.figure([Path(folder) / spec if page else spec for spec in specs]).diagram(**arguments).svg
 
 
 # --- parts of pages --------------------------------------------------------------------------------------
