@@ -49,6 +49,9 @@ def destination(
         if resume or outputs:
             name = "resume" if resume else "outputs"
             raise conflict(f"`{name}` needs a table: the format jsonl, csv or parquet", help="add `--format jsonl`")
+        if output and not Path(output).suffix and not os.path.isdir(output):
+            help = "create it first; for a folder of tables add `--format jsonl`"
+            raise conflict(f"there is no folder `{output}` for the images", help)
         return Destination(format, None, pictures if output is None else output, ".")
     if named not in (None, format):
         raise conflict(f"`{output}` is a file of the format {named}, not {format}", help="leave out `--format`")

@@ -63,7 +63,7 @@ class PictureWriter:
         return PictureFile(path, pixels)
 
 
-def check_output(output: str | Path | None, images: Sequence[str | Path]) -> None:
+def check_output(output: str | Path | None, images: Sequence[object]) -> None:
     """Raise E0001 if `output` has no suffix of an image format, E0003 if it is one file for several images."""
     if output is None or os.path.isdir(output):
         return

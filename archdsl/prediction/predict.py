@@ -76,7 +76,7 @@ def predict(
     opened = ModelSource(source, **model)
     paths = _paths(images)
     pictures = _pictures(opened, paths, output, folder, stretch, force)
-    with _open(opened, paths, Reading(_top(top)), device, full=False, pictures=pictures, watch=watch) as stream:
+    with _open(opened, paths, Reading(_top(top)), device, False, output, pictures=pictures, watch=watch) as stream:
         rows = [*stream]
         missed = [row for row in rows if isinstance(row, Missed)]
         images_ = tuple(row for row in rows if isinstance(row, Prediction))
@@ -140,7 +140,8 @@ def predict_stream(
         paths,
         Reading(_top(top), tuple(outputs), each=each),
         device,
-        full=True,
+        True,
+        output,
         batch=batch,
         workers=workers,
         chunk=chunk,
@@ -152,13 +153,20 @@ def predict_stream(
 
 
 def _open(
-    model: ModelSource, paths: Sequence[str | Path], reading: Reading, device: Device, full: bool, **options: object
+    model: ModelSource,
+    paths: Sequence[str | Path],
+    reading: Reading,
+    device: Device,
+    full: bool,
+    output: str | Path | None,
+    **options: object,
 ) -> PredictStream:
     check_callables(watch=options["watch"])
     require_package("numpy")
     require_package("PIL")
     require(device)
     entries = find_files(paths, full)
+    check_output(output, entries)
     return open_stream(model, entries, reading, device=device, **options)  # type: ignore[arg-type]
 
 
@@ -201,7 +209,6 @@ def _pictures(
     force: bool,
 ) -> tuple[PictureWriter, bool] | None:
     check_flags(stretch=stretch, force=force)
-    check_output(output, paths)
     target = folder if output is None else output
     if target is None:
         return None
