@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ FORMATS = {
     ".tiff": "TIFF",
 }
 """Pillow's format by file suffix."""
+_FRAME = re.compile(r"(.*?)(#\d+)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,7 @@ class PictureWriter:
 
         Raises E0003 if the picture of another image has the same name, E07xx if it cannot be written.
         """
-        path = self.output
-        if os.path.isdir(path):
-            model = re.sub(r"[^A-Za-z0-9_-]+", "_", model)[:80]  # the name comes from the file and may contain anything
-            path = path / f"{Path(image).stem}.{model}.png"
+        path = self.path(image, model)
         other = self.written.setdefault(path, image)
         if other != image:
             raise conflict(
@@ -61,6 +59,19 @@ class PictureWriter:
         with atomic_write(path, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
             file.write(data)
         return PictureFile(path, pixels)
+
+    def path(self, image: str, model: str) -> Path:
+        """Return the file of the picture of an image; of a frame, `NAME-FRAME.MODEL.png`."""
+        if not os.path.isdir(self.output):
+            return self.output
+        name, frame = _FRAME.fullmatch(image).groups()  # type: ignore[union-attr]  # matches any text
+        model = re.sub(r"[^A-Za-z0-9_-]+", "_", model)[:80]  # the name comes from the file and may contain anything
+        return self.output / f"{Path(name).stem}{frame.replace('#', '-') if frame else ''}.{model}.png"
+
+    def reserve(self, images: Iterable[str], model: str) -> None:
+        """Give each name to the first image that has it, also if another run, such as a shard, writes it."""
+        for image in images:
+            self.written.setdefault(self.path(image, model), image)
 
 
 def check_output(output: str | Path | None, images: Sequence[object]) -> None:

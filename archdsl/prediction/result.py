@@ -6,6 +6,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from statistics import median_high
 from typing import Any, Literal, TypeAlias
@@ -78,13 +79,24 @@ class Prediction:
         """JSON data; the values of pictures and requested outputs are in their files only."""
         return {
             "measure": self.measure,
-            "top": [{"index": c.index, "label": c.label, "value": c.value} for c in self.classes],
+            "top": [{"index": c.index, "label": c.label, "value": _finite(c.value)} for c in self.classes],
             "picture": None if self.file is None else {"path": str(self.file.path), "pixels": self.file.pixels},
             "outputs": {
-                o.name: {"shape": list(o.shape), "min": o.least, "max": o.most, "mean": o.mean} for o in self.outputs
+                o.name: {
+                    "shape": list(o.shape),
+                    "min": _finite(o.least),
+                    "max": _finite(o.most),
+                    "mean": _finite(o.mean),
+                }
+                for o in self.outputs
             },
             "notes": [note.message for note in self.notes],
         }
+
+
+def _finite(value: float) -> float | None:
+    """The value for JSON, which has no NaN and no infinities; a note of the image then says why there is none."""
+    return value if isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Protocol, Self, TypeVar
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_choice, conflict
 from archdsl.files.atomic import sha256
-from archdsl.prediction.inputs import Entry, Sample, find_samples, sample_name
+from archdsl.prediction.inputs import Entry, Remote, Sample, find_samples, sample_name
 from archdsl.prediction.opening import ModelSource
 from archdsl.prediction.parts import SUFFIXES, ResultFolder, digest, write_table
 from archdsl.prediction.picture import PictureWriter
@@ -29,6 +29,7 @@ from archdsl.prediction.predictor import Predictor, Reading, open_predictor
 from archdsl.prediction.result import Missed, ModelInfo, Row
 from archdsl.prediction.tables import TABLES, Columns, TableFormat
 from archdsl.progress import Watch, watched
+from archdsl.runtime.images import Source
 from archdsl.runtime.session import Device, Tuning
 from archdsl.version import __version__
 
@@ -86,13 +87,10 @@ class Job:
         predictor = open_predictor(self.model, self.device, Tuning(self.threads))
         if self.workers == 1:
             return predictor
-        session = predictor.model.session
-        _, *sizes = next(iter(session.inputs.values()))
-        known = [size for size in sizes if isinstance(size, int)]
-        large = len(known) < len(sizes) or prod(known) > _LARGE
-        if not session.on_gpu and not large:
+        on_gpu = predictor.model.session.on_gpu
+        if not on_gpu and not _large(predictor):
             return predictor
-        if not session.on_gpu:
+        if not on_gpu:
             predictor = open_predictor(self.model, self.device)
         return replace(predictor, turn=threading.Lock())
 
@@ -251,6 +249,9 @@ class PredictStream:
                 message = f"`output` is for images, and `{self.info.model}` outputs none"
                 raise error("E0806", message, status=2, help="leave out `output`")
             return row
+        if not writer.written:
+            runs = (sample.name for sample in self.samples if isinstance(sample, (Source, Remote)))
+            writer.reserve(runs, self.info.model)
         try:
             file = writer.write(row.picture, row.image, self.info.model, self.predictor.model.recipe.scale)
         except ArchError as problem:
@@ -301,12 +302,19 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _large(predictor: Predictor) -> bool:
+    """Whether an input may need much memory: it has many values, or free sizes."""
+    _, *sizes = next(iter(predictor.model.session.inputs.values()))
+    known = [size for size in sizes if isinstance(size, int)]
+    return len(known) < len(sizes) or prod(known) > _LARGE
+
+
 def _batch(predictor: Predictor, wanted: int | None) -> int:
-    """The size of a batch. By default 1 for a file of another tool: only of its own archdsl knows that samples of a
-    batch do not affect each other."""
+    """The size of a batch. By default 1 for large inputs, and for a file of another tool: only of its own archdsl knows
+    that samples of a batch do not affect each other."""
     free = not isinstance(next(iter(predictor.model.session.inputs.values()))[0], int)
     if wanted is None:
-        return BATCH if free and predictor.model.facts.producer == "archdsl" else 1
+        return BATCH if free and predictor.model.facts.producer == "archdsl" and not _large(predictor) else 1
     if wanted > 1 and not free:
         raise conflict(f"`batch` cannot be {wanted}: the batch of `{predictor.name}` has a fixed size", "leave it out")
     return wanted

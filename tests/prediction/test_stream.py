@@ -30,6 +30,7 @@ import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.prediction.inputs import find_files
+from archdsl.prediction.picture import PictureWriter
 from archdsl.prediction.predictor import open_predictor
 from archdsl.prediction.result import Missed, Prediction
 from archdsl.prediction.stream import in_order
@@ -466,6 +467,34 @@ def test_a_file_with_a_fixed_batch(tmp_path: Path, folder: Path) -> None:
     onnx.save(model, tmp_path / "one.onnx")
     assert len(list(archdsl.predict_stream(tmp_path / "one.onnx", folder))) == COUNT
     assert refused(lambda: archdsl.predict_stream(tmp_path / "one.onnx", folder, batch=2)) == "E0003"
+
+
+def test_a_name_of_a_picture_belongs_to_one_image_in_all_shards(tmp_path: Path) -> None:
+    for name in ("a", "b", "out"):
+        (tmp_path / name).mkdir()
+        Image.open(CAT).resize((20, 20 if name == "a" else 10)).save(tmp_path / name / "x.png")
+    (tmp_path / "out" / "x.png").unlink()
+    images = [tmp_path / "a", tmp_path / "b"]
+    for shard in ("2/2", "1/2"):
+        (row,) = archdsl.predict_stream("edge_filter", images, chunk=1, shard=shard, output=tmp_path / "out")
+        assert isinstance(row, Prediction if shard == "1/2" else Missed)
+    with Image.open(tmp_path / "out" / "x.edge_filter.png") as picture:
+        assert picture.size == (20, 20)
+    writer = PictureWriter(tmp_path / "out", False, False, ())
+    assert writer.path("/scans/x.dcm#12", "net").name == "x-12.net.png"
+
+
+def test_values_that_are_not_finite_are_null(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    net = archdsl.loads(SPEC)
+    save_file({key: np.full_like(value, np.nan) for key, value in net.weights().items()}, tmp_path / "nan.safetensors")
+    net.to_onnx(tmp_path / "nan.onnx", tmp_path / "nan.safetensors")
+    result = run("predict", tmp_path / "nan.onnx", CAT, "--format", "jsonl")
+    assert "NaN" not in result.stdout.replace("or NaN", "")
+    (row,) = lines(result.stdout)
+    assert [best["value"] for best in row["top"]] == [None] * 3
+    assert "infinities or NaN" in row["notes"][0]
 
 
 def test_pictures_beside_a_table(tmp_path: Path) -> None:
