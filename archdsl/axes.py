@@ -78,8 +78,8 @@ KINDS: tuple[Kind, ...] = (
 )
 """By the number of axes."""
 
-VECTOR, SIGNAL, IMAGE = KINDS[:3]
-"""The kind without axes, that with one, and that of image files."""
+VECTOR, SIGNAL, IMAGE, VOLUME = KINDS
+"""The kind without axes, that with one, that of image files, and that of files with slices."""
 
 MOST = len(KINDS) - 1
 """The largest number of spatial axes."""

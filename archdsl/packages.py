@@ -19,6 +19,8 @@ EXTRAS = {
     "pyarrow": "parquet",
     "ray": "ray",
     "pptx": "office",
+    "pydicom": "dicom",
+    "nibabel": "nifti",
 }
 """The extra of pyproject.toml that installs a package; a package that is not here is a required one."""
 

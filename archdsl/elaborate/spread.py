@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
-from archdsl.axes import IMAGE, KINDS, axes_of, kind_of, listed
+from archdsl.axes import IMAGE, KINDS, VOLUME, axes_of, kind_of, listed
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Span, error
 from archdsl.language.document import Axes, Document, InputDecl
 from archdsl.language.syntax import FieldValue
 from archdsl.ops.base import Op, OpError
+from archdsl.source import Map
 
 _FIXED = ("weight", "table")
 """Fields of a convolution that are made for one window."""
@@ -122,12 +123,22 @@ def missing_axes(document: Document, node: Span, problem: OpError, as_input: str
 
 
 def useless_preprocessing(document: Document) -> list[Diagnostic]:
-    """Return N0428 if the spec has preprocessing, which is for images, and `axes` makes it one without images."""
-    axes = document.axes
-    if axes is None or document.preprocess is None or KINDS[axes.number] is IMAGE:
+    """Return N0428 if the preprocessing of a spec was written for images, and `axes` makes it one without images.
+
+    That of a network for volumes counts if the override with `axes` writes it itself.
+    """
+    from archdsl.elaborate.override import in_base
+
+    axes, tree = document.axes, document.tree.get("preprocess")
+    if axes is None or tree is None or document.preprocess is None or KINDS[axes.number] is IMAGE:
+        return []
+    if KINDS[axes.number] is VOLUME and isinstance(tree, Map) and not in_base(document, tree.span, axes.span):
         return []
     message = f"`preprocess` is for images: `axes: {axes.number}` leaves it out, whatever it says"
     help_ = f"write `preprocess: null`, and scale {KINDS[axes.number].noun} before it enters the network"
+    if KINDS[axes.number] is VOLUME:
+        example = "`preprocess: {intensity: [low, high]}`"
+        help_ = f"write one for volumes beside `axes: {axes.number}`, e.g. {example}, or `preprocess: null`"
     return [Diagnostic("N0428", message, axes.span, help=help_, severity="note")]
 
 

@@ -27,21 +27,40 @@ class PaperForm(Form):
 Channels: TypeAlias = Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
 
 
+Length: TypeAlias = Annotated[int, Field(ge=1, le=65536)]
+Lengths: TypeAlias = Annotated[tuple[Length, ...], Field(min_length=2, max_length=3)]
+
+
 class Preprocess(Form):
-    """Preprocessing of an image: values in [0, 1] times `scale`, minus `mean`, divided by `std`."""
+    """Preprocessing of an image or a volume, in the order of the steps; at the end, values in [0, 1] times `scale`,
+    minus `mean`, divided by `std`."""
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "imagenet": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
         "inception": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
     }
+    windows: ClassVar[dict[str, tuple[float, float]]] = {"lung": (-600, 1500), "bone": (400, 1800), "brain": (40, 80)}
+    """Centre and width in HU, as radiologists view a CT (Radiopaedia, "Windowing (CT)")."""
 
-    resize: Annotated[int, Field(ge=1, le=65536)] | None = Field(
-        None, description="new length of the shorter edge, in pixels"
+    orientation: str | None = Field(
+        None, description="of a volume: the direction of each axis, as `SPL` (the default), or `stored`"
     )
-    crop: Annotated[int, Field(ge=1, le=65536)] | tuple[int, int] | None = Field(
-        None, description="centre crop, in pixels"
+    spacing: Annotated[tuple[float, ...], Field(min_length=3, max_length=3)] | None = Field(
+        None, description="of a volume: millimetres between voxels, for each axis"
     )
-    scale: float = Field(1.0, description="factor of the values, which are in [0, 1]; 255 for networks from Caffe")
+    window: Literal["lung", "bone", "brain"] | tuple[float, float] | None = Field(
+        None, description="centre and width of the values that become 0 to 1, by DICOM's LINEAR rule"
+    )
+    intensity: tuple[float, float] | None = Field(
+        None, description="the values that become 0 and 1; others are clipped"
+    )
+    resize: Length | Lengths | None = Field(
+        None, description="new length of the shorter edge, in pixels, or a length for each axis"
+    )
+    crop: Length | Lengths | None = Field(None, description="centre crop, in pixels")
+    scale: float | Literal["auto"] = Field(
+        "auto", description="factor of the values, which are in [0, 1]; `auto` is 1; 255 for networks from Caffe"
+    )
     mean: Channels = Field((0.0,), description="subtracted per channel, after `scale`")
     std: Channels = Field((1.0,), description="divisor per channel")
     layout: Literal["RGB", "BGR", "L"] | None = Field(None, description="order of the channels; L is grey")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from archdsl.axes import IMAGE, kind_of
+from archdsl.axes import IMAGE, VOLUME, kind_of
 from archdsl.diagnostics import Diagnostic, error
+from archdsl.elaborate.spread import useless_preprocessing
 from archdsl.language.document import Document
 from archdsl.source import Map, Scalar, Seq
 
@@ -42,20 +43,24 @@ def label_note(document: Document, classes: int | None, own: bool = False) -> tu
 
 
 def preprocessing(document: Document, shapes: Sequence[tuple[int, ...]], free: bool) -> Recipe | None:
-    """Return the preprocessing for inputs of these shapes; None unless just one is an image. `free`: keep its size.
+    """Return the preprocessing for inputs of these shapes; None unless just one is an image
+    or a volume. `free`: keep its size.
 
     Raises E0806 if that of the spec does not match.
     """
     from archdsl.runtime.recipe import Unfit, settle
 
-    images = [shape for shape in shapes if kind_of(shape) is IMAGE] if len(shapes) > 1 else shapes
-    if len(images) != 1 or (document.axes is not None and kind_of(images[0]) is not IMAGE):
+    images = [shape for shape in shapes if kind_of(shape) in (IMAGE, VOLUME)] if len(shapes) > 1 else shapes
+    if len(images) != 1:
         return None
-    tree = document.tree.get("preprocess")
+    kind, tree = kind_of(images[0]), document.tree.get("preprocess")
+    left_out = bool(useless_preprocessing(document))
+    if left_out and kind is not VOLUME:
+        return None
     try:
-        return settle(document.preprocess, isinstance(tree, Scalar), images[0], free)
+        return settle(None if left_out else document.preprocess, isinstance(tree, Scalar), images[0], free)
     except Unfit as problem:
-        channels = kind_of(images[0]) is IMAGE and images[0][0] not in (1, 3)
+        channels = kind is IMAGE and images[0][0] not in (1, 3)
         if tree is None or (isinstance(tree, Scalar) and channels):  # no image: only `predict` needs the preprocessing
             return None
         raise error("E0806", f"`preprocess` does not match the input: {problem}", tree.span, help=_UNFIT_HELP) from None

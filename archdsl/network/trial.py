@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archdsl.axes import axes_of
 from archdsl.diagnostics import error
 from archdsl.shapes import format_shape
 
@@ -27,7 +28,7 @@ def one_input(network: Any) -> tuple[int, ...]:
 def image_transform(network: Any, recipe: Recipe | None, weights: Weights | None) -> ImageTransform:
     """Return the preprocessing of images with a recipe, or with that of weights.
 
-    Raises E0806 if the network's input is not an image.
+    Raises E0806 if the network's input is neither an image nor a volume.
     """
     from archdsl.runtime.preprocess import LegalSizes
     from archdsl.runtime.recipe import Recipe
@@ -37,12 +38,13 @@ def image_transform(network: Any, recipe: Recipe | None, weights: Weights | None
     if weights is not None and "preprocess" in weights.facts:
         recipe = Recipe.from_json(weights.facts["preprocess"])
     if recipe is None:
-        raise error("E0806", f"the input of `{network.name}`, {format_shape(shape)}, is not an image")
+        raise error("E0806", f"the input of `{network.name}`, {format_shape(shape)}, is neither an image nor a volume")
+    channels = shape[0] if axes_of(shape) else 0
     if network.classes is not None or not network.graph.sizes:
-        return ImageTransform(recipe, tuple(map(LegalSizes, shape[1:] or shape)))
+        return ImageTransform(recipe, tuple(map(LegalSizes, shape[1:] or shape)), channels)
     sizes = network.graph.sizes
     legal = (LegalSizes(s.default) if s.pinned else LegalSizes(None, s.minimum, s.step) for s in sizes)
-    return ImageTransform(recipe, tuple(legal))
+    return ImageTransform(recipe, tuple(legal), channels)
 
 
 def run(network: Any, module: nn.Module, value: Any) -> Any:

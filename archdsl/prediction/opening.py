@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from archdsl.axes import IMAGE, VECTOR, is_picture, kind_of
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic, error
 from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range
@@ -17,7 +16,6 @@ from archdsl.network import Network, as_network, label_note
 from archdsl.network.checks import MAX_SEED
 from archdsl.progress import Watch, watched
 from archdsl.runtime.model import check_unchanged, is_model
-from archdsl.shapes import format_shape
 
 
 class ModelOptions(TypedDict, total=False):
@@ -79,16 +77,8 @@ class ModelSource:
 
 
 def _check_input(network: Network) -> None:
-    """Raises E0806 if the network's input is neither an image nor a vector, whose values are those of an image."""
+    """Raises E0806 if the network has several inputs, or if its preprocessing does not match."""
     shape = network.input
     if isinstance(shape, dict):
         raise error("E0806", f"`{network.name}` has {len(shape)} inputs; an image fills only one")
-    kind = kind_of(shape)
-    if kind not in (IMAGE, VECTOR):
-        raise error(
-            "E0806",
-            f"the input of `{network.name}` is {kind.noun} of {format_shape(shape)}; `predict` reads image files",
-            help="`archdsl compile` writes a model, which ONNX Runtime and PyTorch run on arrays",
-        )
-    if network.recipe is None or (kind is IMAGE and not is_picture(shape)):
-        raise error("E0806", f"the input of `{network.name}` has {shape[0]} channels, an image has 1 or 3")
+    network.recipe  # noqa: B018 - raises if it does not match

@@ -1,18 +1,19 @@
-"""A compiled model whose input is an image: its metadata, its session, and its preprocessing."""
+"""A compiled model with one input: its metadata, its session, and its preprocessing."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 
-from archdsl.axes import MOST, is_picture
+from archdsl.axes import FORMS, IMAGE, MOST, VECTOR, VOLUME, Kind, kind_of
 from archdsl.diagnostics import error
 from archdsl.runtime.embedded import raw_pixels
 from archdsl.runtime.images import Source
 from archdsl.runtime.model import EMBEDDED, ModelFacts, check_runnable, not_a_model, read_facts
 from archdsl.runtime.preprocess import LegalSizes, Prepared, prepare
-from archdsl.runtime.recipe import Recipe
+from archdsl.runtime.recipe import DEFAULT_ORIENTATION, Layout, Recipe
 from archdsl.runtime.session import Device, Session, Tuning, open_session
 
 _SIZE = re.compile(r"(\w+) >= (\d+)(?:, steps of (\d+))?", re.ASCII)
@@ -20,16 +21,18 @@ _SIZE = re.compile(r"(\w+) >= (\d+)(?:, steps of (\d+))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ImageModel:
-    """A model with one float32 input, `(N, C, H, W)` with 1 or 3 channels, or `(N, features)`, or with the raw pixels
-    of images as its input.
+    """A model with one float32 input, `(N, C, *sizes)` with 1 to 3 spatial axes, or `(N, features)`, or with the raw
+    pixels of images as its input.
 
-    `sizes` are the legal sizes: of height and width, or of the number of features; empty for raw pixels.
+    `sizes` are the legal sizes: of the spatial axes, or of the number of features, for which `channels` is 0; empty for
+    raw pixels.
     """
 
     facts: ModelFacts
     session: Session
     recipe: Recipe
     sizes: tuple[LegalSizes, ...]
+    channels: int
 
     @property
     def input_name(self) -> str:
@@ -38,7 +41,7 @@ class ImageModel:
     @property
     def axes(self) -> int:
         """The number of spatial axes of the input, which `images.scan` needs; 0 for a vector."""
-        return max(len(next(iter(self.session.inputs.values()))) - 2, 0)
+        return len(self.sizes) if self.channels else len(IMAGE.letters) if self.facts.embedded else 0
 
     def prepare(self, source: str | PathLike[str] | Source) -> Prepared:
         """Return a file, or a sample of `images.scan`, as one sample of the input. Any thread may call it.
@@ -47,7 +50,7 @@ class ImageModel:
         """
         if self.facts.embedded:
             return raw_pixels(source)
-        return prepare(source, self.recipe, self.sizes)
+        return prepare(source, self.recipe, self.sizes, self.channels)
 
 
 def open_image_model(path: str | PathLike[str], device: Device = "auto", tuning: Tuning = Tuning()) -> ImageModel:
@@ -70,32 +73,22 @@ def open_one_input(path: str | PathLike[str], device: Device, tuning: Tuning = T
     return facts, session
 
 
-def as_image_model(facts: ModelFacts, session: Session, help: str = "") -> ImageModel:
-    """Return an open model with its preprocessing. Raises E0806 with `help` if its input is not an image."""
-    shape = next(iter(session.inputs.values()))
+def as_image_model(facts: ModelFacts, session: Session) -> ImageModel:
+    """Return an open model with its preprocessing. Raises E0806 if its input has more than three axes."""
+    shape = next(iter(session.inputs.values()))[1:]
     if facts.embedded:
-        if len(shape) != 4 or shape[3] != 3:
+        if shape[2:] != (3,):
             raise not_a_model(facts.path, "its metadata says that its input is raw pixels, but its shape is another")
-        return ImageModel(facts, session, recipe_of(facts, 0), ())
-    channels, sizes = _legal_sizes(facts, shape, help)
-    return ImageModel(facts, session, recipe_of(facts, channels), sizes)
-
-
-def _legal_sizes(
-    facts: ModelFacts, shape: tuple[int | str | None, ...], help: str
-) -> tuple[int, tuple[LegalSizes, ...]]:
-    """The number of channels (0 for a vector), and the legal sizes of the other axes."""
-    channels, *sizes = shape[1:] or (None,)
-    if not sizes and isinstance(channels, int):
-        return 0, (LegalSizes(channels),)
-    if len(sizes) > MOST or not is_picture(shape[1:]) or not isinstance(channels, int):
-        shown = " x ".join(str(size or "?") for size in shape)
-        raise error(
-            "E0806",
-            f"the input of `{facts.path.name}`, {shown}, is not an image: N x 1 x H x W or N x 3 x H x W",
-            help=help,
-        )
-    return channels, tuple(legal_size(facts, size) for size in sizes)
+        return ImageModel(facts, session, recipe_of(facts, 0), (), 0)
+    channels, *sizes = shape or (None,)
+    if not isinstance(channels, int) or len(sizes) > MOST:
+        shown = " x ".join(str(size or "?") for size in ("N", *shape))
+        message = f"the input of `{facts.path.name}`, {shown}, is not {FORMS}, with a fixed number of channels"
+        raise error("E0806", message)
+    if not sizes:
+        return ImageModel(facts, session, recipe_of(facts, 0, VECTOR), (LegalSizes(channels),), 0)
+    legal = tuple(legal_size(facts, size) for size in sizes)
+    return ImageModel(facts, session, recipe_of(facts, channels, kind_of(shape)), legal, channels)
 
 
 def legal_size(facts: ModelFacts, size: int | str | None) -> LegalSizes:
@@ -106,19 +99,22 @@ def legal_size(facts: ModelFacts, size: int | str | None) -> LegalSizes:
     return LegalSizes(None, int(match[2]), int(match[3] or 1)) if match else LegalSizes()
 
 
-def recipe_of(facts: ModelFacts, channels: int) -> Recipe:
+def recipe_of(facts: ModelFacts, channels: int, kind: Kind = IMAGE) -> Recipe:
     """Return the recipe in the metadata of a model with so many channels; 0: of a vector, or not known.
 
     Raises E0805 for one that is malformed or does not fit.
     """
     text = facts.metadata.get(EMBEDDED if facts.embedded else "preprocess")
     if text is None:
-        return Recipe(layout="L" if channels == 1 else "RGB" if channels else None)
+        layouts: dict[int, Layout] = {1: "L", 3: "RGB"} if kind is IMAGE else {}
+        return Recipe(layout=layouts.get(channels), orientation=DEFAULT_ORIENTATION if kind is VOLUME else None)
     try:
         recipe = Recipe.from_json(text)
     except (ValueError, TypeError, RecursionError):
         raise not_a_model(facts.path, "its metadata `preprocess` is invalid") from None
     lengths = {len(recipe.mean), len(recipe.std)} - {1, channels}
-    if (channels and lengths) or 0 in recipe.std or (recipe.layout == "L") != (channels == 1) and channels:
-        raise not_a_model(facts.path, f"its metadata `preprocess` does not fit {channels} channels")
+    layout = kind is IMAGE and (recipe.layout == "L") != (channels == 1)
+    axes = {len(sizes) for sizes in (recipe.resize, recipe.crop) if isinstance(sizes, tuple)} - {len(kind.letters)}
+    if (channels and (lengths or layout or axes)) or 0 in recipe.std or (kind is VOLUME and type(recipe.resize) is int):
+        raise not_a_model(facts.path, f"its metadata `preprocess` does not fit {kind.noun} of {channels} channels")
     return recipe

@@ -1,7 +1,7 @@
-"""Convert image files to network inputs with the steps of torchvision's transforms, without torch.
+"""Convert decoded images, volumes and arrays to network inputs by the steps of a `Recipe`, without torch.
 
-Images may come from anyone: their size is checked before a pixel is decoded, and only formats that Pillow decodes
-itself are opened.
+The steps are those of torchvision's transforms for images and of MONAI's for volumes. This is the only place that takes
+them: `predict`, calibration and the transforms of `Network.transforms` call it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,27 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from archdsl.axes import kind_of
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
+from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, check_finite, read, unreadable
 from archdsl.runtime.images.pixels import MAX_PIXELS
 from archdsl.runtime.recipe import Interpolation, Recipe
+from archdsl.runtime.volume import oriented, padded, resized, spaced
 
 Array: TypeAlias = npt.NDArray[np.float32]
 
 MAX_FED = 16_000_000
 """Maximum pixels of a network input: with three channels they need 192 MB."""
 _STRIP = 64
+_LITTLE = {"declared": 1 / 8, "container": 1 / 4, "window": 0}
+"""An image of more than 8 bits that uses a smaller part of its range is probably scaled wrongly."""
+_CONSTANT = 0.01
+_UNSCALED = 16
+"""A volume with a larger range of values, without any step that scales it, is not normalised."""
+_MAP = "map those that matter to 0 and 1, e.g. `preprocess: {window: [40, 400]}` or `{intensity: [low, high]}`"
+
+Warning: TypeAlias = tuple[str, str] | None
+"""A message and its help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,44 +71,184 @@ def prepare(
     volume.
     """
     sample = as_source(source)
-    pixels = read(sample, Wanted(len(sizes)))
-    values = prepared(pixels, recipe, sizes, sample)
-    notes = (Diagnostic("N0804", f"{sample.short}: {note}", severity="note") for note in pixels.notes)
-    return Prepared(values, tuple(notes))
+    return prepared(read(sample, wanted(recipe, sizes, channels)), recipe, sizes, sample, channels)
 
 
-def prepared(pixels: Pixels, recipe: Recipe, sizes: Sequence[LegalSizes], source: Source) -> Array:
-    """Return decoded pixels as one sample, and extend their notes. Raises as `prepare`."""
-    image, notes = pixels.values, pixels.notes
-    assert isinstance(image, Image.Image)
+def wanted(recipe: Recipe, sizes: Sequence[LegalSizes], channels: int) -> Wanted:
+    """Return what the recipe needs of a file."""
+    vector = len(sizes) == 1 and not channels
+    return Wanted(0 if vector else len(sizes), recipe.intensity is None)
+
+
+def prepared(
+    pixels: Pixels, recipe: Recipe, sizes: Sequence[LegalSizes], source: Source, channels: int = 0
+) -> Prepared:
+    """Return decoded pixels as one sample. Raises as `prepare`."""
+    need = wanted(recipe, sizes, channels)
+    notes = [*pixels.notes]
     try:
-        if len(sizes) == 1:
-            values = _vector(image, recipe, sizes[0], source)
+        if pixels.is_input:
+            values, warning = _given(pixels, sizes if not need.axes else (LegalSizes(channels), *sizes), source), None
+            notes += ["it is the network's input itself: `preprocess` is not applied"] * (recipe != Recipe())
+        elif need.volume:
+            values, warning = _volume(pixels, recipe, sizes, channels, source, notes)
         else:
-            layout = recipe.layout or "RGB"
-            image = in_mode(image, layout, notes)
-            values = _scaled(_values(_sized(image, recipe, sizes[0], sizes[1], notes), layout), recipe)[None]
+            values, warning = _image(pixels, recipe, sizes, channels, source, notes)
     except Unusable as problem:
         raise unreadable(source, str(problem)) from None
-    return np.ascontiguousarray(values, np.float32)
+    found = [Diagnostic("N0804", f"{source.short}: {note}", severity="note") for note in notes]
+    if warning is not None:
+        found.append(Diagnostic("W0811", f"{source.short}: {warning[0]}", severity="warning", help=warning[1]))
+    return Prepared(np.ascontiguousarray(values, np.float32)[None], tuple(found))
+
+
+def _image(
+    pixels: Pixels, recipe: Recipe, sizes: Sequence[LegalSizes], channels: int, source: Source, notes: list[str]
+) -> tuple[Array, Warning]:
+    image = unit_image(pixels, recipe)
+    if len(sizes) == 1:
+        values = _vector(image, recipe, sizes[0], source)
+    else:
+        layout = recipe.layout or "RGB"
+        if channels and channels != len({*layout}):
+            raise error(
+                "E0806", f"`{source.short}` is an image, of 1 or 3 channels; the network's input has {channels}"
+            )
+        image = _sized(in_mode(image, layout, notes), recipe, sizes[0], sizes[1], notes)
+        values = _values(image, layout)
+    warning = _little_used(pixels, recipe) or _constant(values, pixels, recipe)
+    values = _scaled(values, recipe)
+    return values if len(sizes) > 1 else values.reshape(-1), warning
+
+
+def _volume(
+    pixels: Pixels, recipe: Recipe, sizes: Sequence[LegalSizes], channels: int, source: Source, notes: list[str]
+) -> tuple[Array, Warning]:
+    values = np.asarray(pixels.values)
+    values = values if values.ndim > len(sizes) else values[None]
+    if len(values) != channels:
+        message = (
+            f"`{source.short}` has {len(values)} channel{'s' * (len(values) > 1)}; the network's input has {channels}"
+        )
+        raise error("E0806", message)
+    check_finite(values)
+    values, spacing = oriented(values, pixels.affine, recipe.orientation)
+    if recipe.spacing is not None:
+        values = spaced(values, spacing, recipe.spacing)
+    if recipe.intensity is not None:
+        values = _ranged(values, recipe.intensity)
+    if isinstance(recipe.resize, tuple):
+        values = resized(values, recipe.resize)
+    if recipe.crop is not None:
+        if any(size < least for size, least in zip(values.shape[1:], recipe.crop, strict=True)):
+            notes.append(f"it is smaller than {_times(recipe.crop)}: padded with 0")
+        values = padded(values, recipe.crop)
+    legal = tuple(size.nearest(length) for size, length in zip(sizes, values.shape[1:], strict=True))
+    if legal != values.shape[1:]:
+        notes.append(f"it was resized from {_times(values.shape[1:])} to {_times(legal)} for the network")
+        values = resized(values, legal)
+    return _scaled(values, recipe), _unscaled(values, recipe) or _constant(values, pixels, recipe)
+
+
+def _given(pixels: Pixels, shape: Sequence[LegalSizes], source: Source) -> Array:
+    """An array that is the network's input itself. Its shape is checked before its values are read."""
+    stored = np.asanyarray(pixels.values)
+    fits = stored.ndim == len(shape) and all(n == size.nearest(n) for size, n in zip(shape, stored.shape, strict=False))
+    if not fits:
+        wanted = " x ".join(str(legal.fixed or f"{legal.least} or more") for legal in shape)
+        shown = _times(stored.shape[:9]) or "one number"
+        message = f"`{source.short}` has the shape {shown}; the network's input is {wanted}"
+        form = kind_of(shape).form
+        help_ = f"save one sample in each file, {form}, without the batch" if len(shape) > 1 else ""
+        raise error("E0806", message, help=help_)
+    values = np.array(stored, np.float32)
+    check_finite(values)
+    return values
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
+# --- values ----------------------------------------------------------------------------------------------
+
+
+def unit_image(pixels: Pixels, recipe: Recipe) -> Image.Image:
+    """Return an image of Pillow: with 8 bits, or for deeper grey values floats from 0 to 1 (Pillow's mode `F`)."""
+    values = pixels.values
+    if isinstance(values, Image.Image):
+        if recipe.intensity is None:
+            return values
+        if values.mode not in ("1", "L"):
+            raise Unusable("its colours are no measured values, which `window` and `intensity` map to 0 and 1")
+        values = np.asarray(values.convert("L"))
+    unit = _ranged(values, recipe.intensity or pixels.span or (0.0, 1.0))
+    return Image.fromarray(1 - unit if pixels.inverted else unit)
+
+
+def _ranged(values: Array, span: tuple[float, float]) -> Array:
+    """The values that become 0 and 1, and linearly between; clipped. A span without length is a threshold."""
+    check_finite(values)
+    low, high = span
+    if low == high:
+        return (values > low).astype(np.float32)
+    unit = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    return unit.clip(0, 1, out=unit)
 
 
 def _scaled(values: Array, recipe: Recipe) -> Array:
-    mean, std = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (recipe.mean, recipe.std))
+    shape = (-1, *(1 for _ in values.shape[1:]))
+    mean, std = (np.asarray(v, np.float32).reshape(shape) for v in (recipe.mean, recipe.std))
     return (values * np.float32(recipe.scale) - mean) / std
+
+
+def _little_used(pixels: Pixels, recipe: Recipe) -> Warning:
+    """Whether deep grey values use so little of the range of their depth that another depth is likely."""
+    if recipe.intensity is not None or isinstance(pixels.values, Image.Image) or pixels.span is None:
+        return None
+    low, high = pixels.span
+    least, most = float(pixels.values.min()), float(pixels.values.max())
+    if least == most or most - least >= _LITTLE[pixels.by] * (high - low):
+        return None
+    message = f"its values, {least:g} to {most:g}, use little of the range {low:g} to {high:g}, which becomes 0 to 1"
+    if least < 0:
+        return message, _MAP
+    bits = int(most).bit_length()
+    return message, f"if it has {bits} bits, write `preprocess: {{intensity: [0, {2**bits - 1}]}}`"
+
+
+def _unscaled(values: Array, recipe: Recipe) -> Warning:
+    """Whether the measured values of a volume enter the network as they are."""
+    least, most = float(values.min()), float(values.max())
+    plain = Recipe(orientation=recipe.orientation, spacing=recipe.spacing, resize=recipe.resize, crop=recipe.crop)
+    if recipe != plain or most - least <= _UNSCALED:
+        return None
+    return f"its values, {least:g} to {most:g}, enter the network as they are", _MAP
+
+
+def _constant(values: Array, pixels: Pixels, recipe: Recipe) -> Warning:
+    """Whether an input, before its scale and mean, has nearly one value."""
+    least, most = float(values.min()), float(values.max())
+    if most - least > (_CONSTANT if recipe.intensity or pixels.span else 0):
+        return None
+    message = f"the input is nearly constant: its values are {least:.3g} to {most:.3g}"
+    if recipe.intensity:
+        low, high = recipe.intensity
+        return message, f"`preprocess` maps {low:g} to 0 and {high:g} to 1: set the range or the window of its values"
+    return message, _MAP if pixels.by == "window" else "the file may be blank"
 
 
 # --- colours ---------------------------------------------------------------------------------------------
 
 
 def in_mode(image: Image.Image, layout: str, notes: list[str]) -> Image.Image:
-    """Return the image in mode `RGB` or `L`; with 16 bits as floats from 0 to 1 (Pillow's `F`), which nothing rounds.
+    """Return the image in mode `RGB` or `L`, or `F` (floats from 0 to 1), which nothing rounds.
 
-    A grey image stays grey for every layout: its three channels would be equal. Raises Unusable for other values.
+    A grey image stays grey for every layout: its three channels would be equal.
     """
     mode = "L" if layout == "L" or image.mode in ("1", "L") else "RGB"
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep(image, notes)
+    if image.mode == "F":
+        return image
     if image.mode == "CMYK":
         notes.append("its CMYK colours were converted without a colour profile")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -112,24 +263,6 @@ def _on_white(image: Image.Image) -> Image.Image:
         strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
         image.paste(Image.alpha_composite(Image.new("RGBA", strip.size, (255, 255, 255, 255)), strip), (0, top))
     return image
-
-
-def _deep(image: Image.Image, notes: list[str]) -> Image.Image:
-    values = np.array(image, np.float32)
-    least, most = float(values.min()), float(values.max())
-    if not (np.isfinite(least) and np.isfinite(most)):
-        raise Unusable("it contains infinities or NaN")
-    if image.mode == "F":
-        if least < 0 or most > 1:
-            raise Unusable(
-                f"its float values range from {least:g} to {most:g}, not from 0 to 1; save it with 8 or 16 bits"
-            )
-        return image
-    if least < 0 or most > 65535:
-        raise Unusable(f"its values range from {least:g} to {most:g}; the maximum is 16 bits")
-    notes.append("it has 16 bits per channel: 65,535 becomes 1.0")
-    values /= np.float32(65535)
-    return Image.fromarray(values)
 
 
 def _values(image: Image.Image, layout: str) -> Array:
@@ -163,7 +296,7 @@ def _sized(image: Image.Image, recipe: Recipe, height: LegalSizes, width: LegalS
     return image
 
 
-def _target(size: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
+def _target(size: tuple[int, int], resize: int | tuple[int, ...]) -> tuple[int, int]:
     """Width and height. The longer one is rounded down, as torchvision's `Resize` does."""
     if not isinstance(resize, int):
         return resize[1], resize[0]
@@ -179,7 +312,7 @@ def _resized(image: Image.Image, size: tuple[int, int], interpolation: Interpola
     return image if size == image.size else image.resize(size, Image.Resampling[interpolation.upper()])
 
 
-def _cropped(image: Image.Image, crop: tuple[int, int], notes: list[str]) -> Image.Image:
+def _cropped(image: Image.Image, crop: tuple[int, ...], notes: list[str]) -> Image.Image:
     """The centre of the image; a smaller image is padded with black. Odd pixels are where torchvision has them."""
     height, width = crop
     if height * width > MAX_PIXELS:
@@ -206,4 +339,4 @@ def _vector(image: Image.Image, recipe: Recipe, features: LegalSizes, source: So
             f"the network's input is a vector of {want} values; `{source.short}` has {pixels:,} pixels",
             help="use an image with exactly that many pixels: archdsl does not resize images for a vector",
         )
-    return _scaled(_values(in_mode(image, layout, []), layout), recipe).reshape(1, -1)
+    return _values(in_mode(image, layout, []), layout)

@@ -27,10 +27,12 @@ from archdsl.diagnostics.arguments import check_type
 from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.progress import Progress
-from archdsl.runtime.samples import SUFFIX, SampleModel, is_array, open_sample_model
+from archdsl.runtime.image_model import ImageModel, open_image_model
+from archdsl.runtime.images import Skipped, Source, as_source, scan
+from archdsl.runtime.images.array import SUFFIX as ARRAY
+from archdsl.runtime.images.readers import named
 from archdsl.runtime.session import onnxruntime, open_session, refused
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", SUFFIX)
 MAX_ERRORS = 10
 FEW = 32
 """Fewer samples cause a warning: values outside their ranges are clipped."""
@@ -74,19 +76,18 @@ def calibration_images(source: AnyPath | Sequence[AnyPath]) -> tuple[Path, ...]:
     folder = Path(source)
     if not os.path.isdir(folder):
         raise error("E0861", f"`{str(folder)[-120:]}` is not a folder of images or arrays", status=2)
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if named(path) and path.is_file())
     return _not_empty(tuple(files), f"`{str(folder)[-120:]}`")
 
 
 def _not_empty(images: tuple[Path, ...], place: str) -> tuple[Path, ...]:
     if not images:
-        names = ", ".join(SUFFIXES[:3])
         raise error(
             "E0861",
             f"there is no image or array in {place}",
             status=2,
-            help=f"use some hundred images like those the network will see, with names that end in {names}, ...;\n"
-            f"for signals and volumes arrays of the input's shape, as `numpy.save` writes them: {SUFFIX}",
+            help="use some hundred images like those the network will see, with names in .png, .jpg, .dcm, ...;\n"
+            f"for signals and volumes arrays of the input's shape, as `numpy.save` writes them: {ARRAY}",
         )
     return images
 
@@ -95,7 +96,7 @@ def about(images: Sequence[Path]) -> tuple[Diagnostic, ...]:
     """Return W0862 if there are few images."""
     if len(images) >= FEW:
         return ()
-    noun = "array" if any(map(is_array, images)) else "image"
+    noun = "array" if any(path.suffix.lower() == ARRAY for path in images) else "image"
     count = f"{len(images)} {noun}{'s' * (len(images) != 1)}"
     return (
         Diagnostic(
@@ -124,14 +125,16 @@ def quantise(
     Raises E0804 or E0806 for samples that cannot be used, before it starts; E0805 for a model that ONNX Runtime cannot
     quantise; E07xx as `atomic_write`.
     """
-    opened = open_sample_model(Path(model), list(images))
-    steps = _Steps(3 * len(images), progress)
-    extremes = _check(images, opened, steps)
+    opened = open_image_model(model, "cpu")
+    scanned = scan(images, opened.axes)
+    samples = tuple(as_source(one.path) if isinstance(one, Skipped) else one for one in scanned)
+    steps = _Steps(3 * len(samples), progress)
+    extremes = _check(samples, opened, steps)
     with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
         quantised = Path(folder) / "int8.onnx"
-        _run(opened, quantised, _Images(images, opened, steps))
+        _run(opened, quantised, _Images(samples, opened, steps))
         proto = _with_facts(onnx.load(quantised), opened)
-        difference = _difference(proto, images, opened, steps)
+        difference = _difference(proto, samples, opened, steps)
     with atomic_write(target, inputs=inputs, force=force, replaceable=has_mark("onnx")) as output:
         output.write(proto.SerializeToString(deterministic=True))
     assert output.written is not None
@@ -150,13 +153,13 @@ class _Steps:
             self.progress(self.done, self.total)
 
 
-def _check(images: Sequence[Path], model: SampleModel, steps: _Steps) -> set[float]:
+def _check(samples: Sequence[Source], model: ImageModel, steps: _Steps) -> set[float]:
     """Return the minimum and the maximum of all values. Raises the errors of all images."""
     problems: list[Diagnostic] = []
     extremes: set[float] = set()
-    for path in images:
+    for sample in samples:
         try:
-            values = next(iter(model.sample(path).values()))
+            values = model.prepare(sample).values
             extremes |= {float(values.min()), float(values.max())}
             extremes = {min(extremes), max(extremes)}
         except ArchError as problem:
@@ -179,7 +182,7 @@ def _constant(extremes: set[float]) -> tuple[Diagnostic, ...]:
     return (Diagnostic("W0862", message, severity="warning", help="are these the right files?"),)
 
 
-def _run(model: SampleModel, quantised: Path, reader: _Images) -> None:
+def _run(model: ImageModel, quantised: Path, reader: _Images) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     try:
@@ -215,18 +218,22 @@ def _quiet() -> Iterator[None]:
 class _Images:
     """ONNX Runtime's CalibrationDataReader: returns one sample after the other, then None."""
 
-    def __init__(self, images: Sequence[Path], model: SampleModel, steps: _Steps) -> None:
-        self._left, self._model, self._steps = iter(images), model, steps
+    def __init__(self, samples: Sequence[Source], model: ImageModel, steps: _Steps) -> None:
+        self._left, self._model, self._steps = iter(samples), model, steps
 
     def get_next(self) -> dict[str, Any] | None:
-        path = next(self._left, None)
-        if path is None:
+        sample = next(self._left, None)
+        if sample is None:
             return None
         self._steps.advance()
-        return self._model.sample(path)
+        return _inputs(self._model, sample)
 
 
-def _with_facts(proto: onnx.ModelProto, model: SampleModel) -> onnx.ModelProto:
+def _inputs(model: ImageModel, sample: Source) -> dict[str, Any]:
+    return {model.input_name: model.prepare(sample).values}
+
+
+def _with_facts(proto: onnx.ModelProto, model: ImageModel) -> onnx.ModelProto:
     """Copies the model's metadata, except the fold map: no tensor is unchanged."""
     facts = {key: value for key, value in model.facts.metadata.items() if key != "folded"}
     del proto.metadata_props[:]
@@ -235,14 +242,14 @@ def _with_facts(proto: onnx.ModelProto, model: SampleModel) -> onnx.ModelProto:
     return proto
 
 
-def _difference(proto: onnx.ModelProto, images: Sequence[Path], model: SampleModel, steps: _Steps) -> Difference:
+def _difference(proto: onnx.ModelProto, samples: Sequence[Source], model: ImageModel, steps: _Steps) -> Difference:
     session = open_session(proto.SerializeToString(), "cpu")
     cosines, same, seen = [], [], set()
     best = np.argmin if model.facts.metadata.get("output") == "distances" else np.argmax
-    for path in images:
-        sample = model.sample(path)
+    for sample in samples:
+        inputs = _inputs(model, sample)
         try:
-            was, now = (np.asarray(one.inference.run(None, sample)[0], np.float64) for one in (model.session, session))
+            was, now = (np.asarray(one.inference.run(None, inputs)[0], np.float64) for one in (model.session, session))
         except Exception as problem:  # ONNX Runtime rejects the scale of very large values
             raise refused(problem, model.facts.path) from None
         norms = float(np.linalg.norm(was) * np.linalg.norm(now))
@@ -252,4 +259,4 @@ def _difference(proto: onnx.ModelProto, images: Sequence[Path], model: SampleMod
             seen.add(int(best(was)))
         steps.advance()
     agreement = sum(same) / len(same) if same else None
-    return Difference(len(images), sum(cosines) / len(cosines), min(cosines), agreement, len(seen) or None)
+    return Difference(len(samples), sum(cosines) / len(cosines), min(cosines), agreement, len(seen) or None)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +16,14 @@ from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
 from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
-from archdsl.runtime.preprocess import Array, LegalSizes, in_mode, prepared
+from archdsl.runtime.images.raster import pixels_of
+from archdsl.runtime.preprocess import Array, LegalSizes, in_mode, prepared, unit_image, wanted
 from archdsl.runtime.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
+
+_PLANE = (LegalSizes(), LegalSizes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,14 @@ class ImageTransform:
 
     recipe: Recipe
     sizes: tuple[LegalSizes, ...]
+    channels: int = 0
+    """0 for a vector, and for images, where the recipe's layout says it."""
 
     def __call__(self, image: Any) -> torch.Tensor:
-        """Return one sample, `(C, H, W)` or `(features,)`, float32.
+        """Return one sample, `(C, *sizes)` or `(features,)`, float32.
 
-        `image` is a PIL image, an array of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, or the path of a file.
-        Raises E0004 for another value, E0804 or E0806 for an image that cannot be used.
+        `image` is a PIL image, an array of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, the path of a file, or a
+        `Source`. Raises E0004 for another value, and as `prepare` for an image that cannot be used.
         """
         require_package("torch", "E0801")
         import torch
@@ -42,8 +48,8 @@ class ImageTransform:
 
     def array(self, image: Any) -> Array:
         """Return the same as an array, batch first. Does not need torch."""
-        pixels, source = _opened(image)
-        return prepared(pixels, self.recipe, self.sizes, source)
+        pixels, source = _opened(image, wanted(self.recipe, self.sizes, self.channels))
+        return prepared(pixels, self.recipe, self.sizes, source, self.channels).values
 
     def for_training(self) -> Callable[[Any], torch.Tensor]:
         """Return torchvision's transforms for training: a random crop that is resized to the input, a random flip,
@@ -64,7 +70,7 @@ class ImageTransform:
             )
         recipe = self.recipe
         mode = InterpolationMode(recipe.interpolation)
-        steps: list[Any] = [partial(_coloured, layout=recipe.layout or "RGB"), v2.ToImage()]
+        steps: list[Any] = [partial(_coloured, recipe=recipe), v2.ToImage()]
         steps += [] if recipe.layout == "L" else [v2.RGB()]
         steps += [v2.RandomResizedCrop(fixed, interpolation=mode, antialias=True), v2.RandomHorizontalFlip()]
         steps += [v2.ToDtype(torch.float32, scale=True)]
@@ -74,30 +80,36 @@ class ImageTransform:
         return transform
 
 
-def _opened(value: Any) -> tuple[Pixels, Source]:
+def _opened(value: Any, need: Wanted) -> tuple[Pixels, Source]:
     """The decoded image, and its name in errors."""
     if isinstance(value, (str, os.PathLike, Source)):
         source = as_source(value)
-        return read(source, Wanted(2)), source
-    source = Source("the image", ())
+        return read(source, need), source
+    source = Source("the image", (Path("the image"),))
     if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
         try:
-            return Pixels(Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)), source
+            value = Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)
         except TypeError:
             message = f"an array of the shape {value.shape} is not an image: pass (H, W), (H, W, 3) or (H, W, 4)"
             raise error("E0806", message) from None
-    check_type("image", value, "a PIL image, an array of uint8, or a path", Image.Image)
-    return Pixels(
-        value.copy() if value.mode == "RGBA" else value
-    ), source  # its transparent parts are replaced in place
-
-
-def _coloured(value: Any, layout: str) -> Image.Image:
-    """The image in the mode of the layout, as `predict` converts it."""
-    pixels, source = _opened(value)
-    assert isinstance(pixels.values, Image.Image)
+    else:
+        check_type("image", value, "a PIL image, an array of uint8, or a path", Image.Image)
+        value = value.copy() if value.mode == "RGBA" else value  # its transparent parts are replaced in place
+    if need.volume:
+        raise error("E0806", "an image is no volume: pass the path of one")
     try:
-        return in_mode(pixels.values, layout, [])
+        return pixels_of(value, need), source
+    except Unusable as problem:
+        raise unreadable(source, str(problem)) from None
+
+
+def _coloured(value: Any, recipe: Recipe) -> Image.Image:
+    """The image in the mode of the layout, as `predict` converts it."""
+    pixels, source = _opened(value, wanted(recipe, _PLANE, 0))
+    try:
+        if pixels.is_input:
+            raise Unusable("an array is the network's input itself, which training cannot crop and flip")
+        return in_mode(unit_image(pixels, recipe), recipe.layout or "RGB", [])
     except Unusable as problem:
         raise unreadable(source, str(problem)) from None
 

@@ -160,6 +160,8 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("prediction/predictor.py", (RANK,), "outputs with their batch: those with two axes can be shown as a picture"),
     ("runtime/preprocess.py", tuple(CHECKS), "image files have a height and a width"),
     ("runtime/transforms.py", (RANK, LISTED, NAME), "images in memory have a height and a width"),
+    ("runtime/volume.py", (LISTED, INDEX), "a place in the patient has three axes"),
+    ("runtime/images/", tuple(CHECKS), "files of images have rows and columns, those of volumes slices, too"),
     ("runtime/recipe.py", tuple(CHECKS), "image files, and Pillow's names of interpolations"),
     ("language/section_models.py", (NAME,), "Pillow's names of interpolations, for image files"),
     ("frontends/onnx_ops/layers.py", (RANK,), "the matrix of a product"),

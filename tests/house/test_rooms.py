@@ -83,7 +83,6 @@ ROOMS = {
     "archdsl.runtime.inputs": "verification",
     "archdsl.runtime.probe": "cli",
     "archdsl.runtime.quantise": "onnx",
-    "archdsl.runtime.samples": "onnx",
     "archdsl.shapes": "ops",
     "archdsl.source": "language",
     "archdsl.spec": "library",

@@ -275,7 +275,7 @@ INT8 = {
 
 @pytest.mark.parametrize(("axes", "size"), [(1, "12x300"), (3, "2x10x12x14")])
 def test_int8_of_signals_and_volumes(axes: int, size: str, here: Path) -> None:
-    """Calibrated on arrays, as `runtime/samples.py` reads them; all of it runs in int8."""
+    """Calibrated on arrays, as `runtime/images/array.py` reads them; all of it runs in int8."""
     shape = tuple(map(int, size.split("x")))
     Path("net.yaml").write_text(f"name: net\ninput: {size}\nnet: {{{INT8[axes]}, g: gap, fc: fc 10}}\n")
     Path("scans").mkdir()
@@ -294,7 +294,7 @@ def test_int8_of_signals_and_volumes(axes: int, size: str, here: Path) -> None:
     assert (kinds.count("QLinearConv"), kinds.count("QLinearAdd")) == (3, 1), kinds
     assert not {"Conv", "Add", "Relu", "Gemm", "MaxPool", "GlobalAveragePool"} & {*kinds}
     done = cli(*asked, "photos")
-    assert done.exit_code == 1 and "is not an image" in done.stderr and "numpy.save" in done.stderr
+    assert done.exit_code == 1 and "the network's input is" in done.stderr and "numpy.save" in done.stderr
 
 
 def test_arrays_that_cannot_be_used(here: Path) -> None:
@@ -315,7 +315,7 @@ def test_arrays_that_cannot_be_used(here: Path) -> None:
     assert done.exit_code == 1
     for why in (
         "`1.npy` has the shape 1 x 3 x 32 x 32; the network's input is 3 x 32 x 32",
-        "`2.npy` is not a usable array: some of its values are infinite or NaN",
+        "`2.npy` is not a usable array: it contains infinities or NaN",
         "`3.npy` is not a usable array: it is no array that `numpy.save` wrote",
         "`4.npy` is not a usable array: it is no array of numbers",
         "`5.npy` has the shape one number",

@@ -1,5 +1,7 @@
 """From the files of a folder to samples: `archdsl.runtime.images`, its modules `runtime/images/scan.py`,
-`runtime/images/source.py`, `runtime/images/pixels.py`, `runtime/images/readers.py` and `runtime/images/raster.py`.
+`runtime/images/source.py`, `runtime/images/pixels.py`, `runtime/images/readers.py`, `runtime/images/raster.py`,
+`runtime/images/opened.py`, `runtime/images/quiet.py`, `runtime/images/array.py`, `runtime/images/codestream.py` and
+`runtime/images/dicom.py`.
 """
 
 from __future__ import annotations

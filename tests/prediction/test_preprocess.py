@@ -35,7 +35,8 @@ def recipe(rng: random.Random) -> Recipe:
     layout: Any = rng.choice(["RGB", "RGB", "BGR", "L"])
     channels = 1 if layout == "L" else 3
     mean, std = rng.choice([((0.0,), (1.0,)), ((0.5,), (0.25,)), (MEAN[:channels], STD[:channels])])
-    return Recipe(resize, crop, rng.choice([1.0, 1.0, 255.0]), mean, std, layout, rng.choice(["bilinear", "bicubic"]))
+    scale, how = rng.choice([1.0, 1.0, 255.0]), rng.choice(["bilinear", "bicubic"])
+    return Recipe(resize=resize, crop=crop, scale=scale, mean=mean, std=std, layout=layout, interpolation=how)
 
 
 def transformed(image: Image.Image, steps: Recipe, version: Any) -> Any:

@@ -109,7 +109,8 @@ def test_values_that_are_no_image() -> None:
 
 def test_what_has_no_transforms() -> None:
     for make in (
-        lambda: archdsl.load("unet3d").transforms(),
+        lambda: archdsl.load("inceptiontime").transforms(),
+        lambda: archdsl.load("unet3d").transforms(train=True),
         lambda: archdsl.load("siamese").transforms(),
         lambda: archdsl.load("edge_filter").transforms(train=True),
     ):

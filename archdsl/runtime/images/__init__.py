@@ -4,7 +4,7 @@
 converts to the network's input. No header field that may identify a patient is read, printed or kept.
 """
 
-from archdsl.runtime.images.pixels import IMAGE_ERRORS, Pixels, Unusable, Wanted, unreadable
+from archdsl.runtime.images.pixels import IMAGE_ERRORS, Pixels, Unusable, Wanted, check_finite, unreadable
 from archdsl.runtime.images.readers import read
 from archdsl.runtime.images.scan import scan
 from archdsl.runtime.images.source import Skipped, Source, as_source
@@ -17,6 +17,7 @@ __all__ = [
     "Unusable",
     "Wanted",
     "as_source",
+    "check_finite",
     "read",
     "scan",
     "unreadable",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from archdsl.axes import KINDS, VOLUME
 from archdsl.diagnostics import ArchError, error
 from archdsl.runtime.images.source import Source
 
@@ -30,6 +32,10 @@ class Wanted:
     axes: int
     displayed: bool = True
 
+    @property
+    def volume(self) -> bool:
+        return KINDS[self.axes] is VOLUME
+
 
 @dataclass(slots=True)
 class Pixels:
@@ -37,16 +43,16 @@ class Pixels:
 
     `values` is an image of Pillow with 8 bits per channel, an array of grey values `(rows, columns)`, or of a volume
     `(slices, rows, columns)` or `(channels, slices, rows, columns)`, in the units of the file, such as HU.
-    `span` are the values that become 0 and 1: the declared depth, else that of the container; None for measured values
-    without a depth. `declared` is False for the depth of a container, which its values may use little of. `inverted`:
-    the smallest value is white. `affine` maps the indices `(slice, row, column, 1)` of a volume to millimetres to the
-    right, to the front and to the head of the patient; None if the file does not say.
-    `is_input`: the array is the network's input itself, without the batch. `notes` report what was changed.
+    `span` are the values that become 0 and 1, by the depth that the file declares, by that of its container, or by its
+    window; None for measured values without a depth. `inverted`: the smallest value is white. `affine` maps the indices
+    `(slice, row, column, 1)` of a volume to millimetres to the right, to the front and to the head of the patient; None
+    if the file does not say. `is_input`: the array is the network's input itself, without the batch. `notes` report
+    what was changed.
     """
 
     values: Image.Image | Array
     span: tuple[float, float] | None = None
-    declared: bool = True
+    by: Literal["declared", "container", "window"] = "declared"
     inverted: bool = False
     affine: Array | None = None
     is_input: bool = False
@@ -59,4 +65,11 @@ class Unusable(Exception):
 
 def unreadable(source: Source, why: str, help: str = "") -> ArchError:
     """E0804 for an image that cannot be used, and the reason."""
-    return error("E0804", f"`{source.short}` is not a usable image: {why}", help=help)
+    noun = "array" if source.path.suffix.lower() == ".npy" else "image"
+    return error("E0804", f"`{source.short}` is not a usable {noun}: {why}", help=help)
+
+
+def check_finite(values: Array) -> None:
+    """Raise Unusable for infinities or NaN."""
+    if not np.isfinite(values).all():
+        raise Unusable("it contains infinities or NaN")

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from archdsl.files.atomic import NotRegular
+from archdsl.runtime.images.dicom import Header, frames, scanned
+from archdsl.runtime.images.pixels import Wanted
+from archdsl.runtime.images.readers import DICOM, FORMATS, named, recognised
+from archdsl.runtime.images.slices import series
 from archdsl.runtime.images.source import Skipped, Source, as_source
 
 _NAMES = {
@@ -31,9 +36,28 @@ def scan(paths: Iterable[Path], axes: int) -> Iterator[Source | Skipped]:
     frame; for 3 axes, DICOM files are grouped by series, and a series is one sample, which follows after all other
     files.
     """
+    slices: list[tuple[Source, str]] = []
     for path in paths:
-        reason = _reason(path)
-        yield Skipped(path, reason) if reason else as_source(path)
+        if reason := _reason(path):
+            yield Skipped(path, reason)
+            continue
+        source, row = as_source(path), named(path)
+        if row is None or row is DICOM:
+            try:
+                row = recognised(path) or row
+            except (OSError, ValueError, NotRegular):  # `read` says why
+                row = FORMATS[-1]
+        if row is None:
+            yield Skipped(path, "not an image" if path.stat().st_size else "it is empty")
+        elif row is not DICOM:
+            yield source
+        elif not Wanted(axes).volume:
+            yield from frames(source)
+        elif isinstance(found := scanned(source), Header):
+            slices.append((source, str(found.data.get("SeriesInstanceUID") or "")))
+        else:
+            yield found
+    yield from series(slices)
 
 
 def _reason(path: Path) -> str:

@@ -1,0 +1,38 @@
+"""Open a file of images, and turn what decoders raise into errors of that file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from archdsl.diagnostics import ArchError, error
+from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.runtime.images.pixels import Unusable, unreadable
+from archdsl.runtime.images.quiet import quiet
+from archdsl.runtime.images.source import Source
+
+
+@contextmanager
+def opened(source: Source, path: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file of the sample, by default its first. Raises E0804 if it cannot be read, also within the context."""
+    try:
+        file = open_regular(path or source.path)
+    except NotRegular:
+        raise unreadable(source, "it is not a regular file") from None
+    except (OSError, ValueError) as problem:
+        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+        raise error("E0804", f"cannot read the image `{source.name[-120:]}`: {why.lower()}", status=2) from None
+    part = f"`{path.name[-120:]}`" if path is not None and len(source.paths) > 1 else "it"
+    with file, quiet():
+        try:
+            yield file
+        except (ArchError, MemoryError):
+            raise
+        except Unusable as problem:
+            raise unreadable(source, str(problem)) from None
+        except OSError:
+            raise unreadable(source, f"{part} is truncated or damaged") from None
+        except Exception as problem:  # decoders raise anything for a damaged file
+            raise unreadable(source, f"{part} is damaged ({type(problem).__name__})") from None
