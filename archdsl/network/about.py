@@ -58,7 +58,8 @@ def preprocessing(document: Document, shapes: Sequence[tuple[int, ...]], free: b
     if left_out and kind is not VOLUME:
         return None
     try:
-        return settle(None if left_out else document.preprocess, isinstance(tree, Scalar), images[0], free)
+        written = None if left_out else document.preprocess
+        return settle(written, written is not None and isinstance(tree, Scalar), images[0], free)
     except Unfit as problem:
         channels = kind is IMAGE and images[0][0] not in (1, 3)
         if tree is None or (isinstance(tree, Scalar) and channels):  # no image: only `predict` needs the preprocessing

@@ -119,6 +119,8 @@ def settle(written: Preprocess | None, preset: bool, shape: Sequence[int], free:
     kind, given = kind_of(shape), written or Preprocess()
     if kind not in (VECTOR, IMAGE, VOLUME):
         raise Unfit(f"it is for images and volumes, the input is {kind.noun}")
+    if kind is VOLUME and preset:
+        raise Unfit("a preset is for images: write a mapping for a volume, such as `{intensity: [low, high]}`")
     if kind is not VOLUME and (given.orientation or given.spacing):
         raise Unfit(f"`orientation` and `spacing` are for volumes, the input is {kind.noun}")
     channels, *sizes = shape

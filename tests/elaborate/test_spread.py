@@ -121,8 +121,12 @@ def test_preprocessing_is_left_out_with_a_note() -> None:
     network = spread("axes: 3, input: 3x16x16x16", net)
     assert [note.code for note in network.notes] == ["N0428"]
     assert "`preprocess` is for images: `axes: 3` leaves it out" in network.notes[0].message
-    assert network.notes[0].help == "write `preprocess: null`, and scale a volume before it enters the network"
-    assert network.recipe is None
+    assert "e.g. `preprocess: {intensity: [low, high]}`" in network.notes[0].help
+    assert network.recipe is not None and network.recipe.mean == (0.0,)
+    ranged = spread("axes: 3, input: 3x16x16x16, preprocess: {intensity: [0, 5]}", net)
+    assert ranged.notes == () and ranged.recipe is not None and ranged.recipe.intensity == (0.0, 5.0)
+    signal = spread("axes: 1, input: 3x16", net)
+    assert signal.recipe is None and signal.notes[0].help.startswith("write `preprocess: null`, and scale a signal")
     assert spread("axes: 3, input: 3x16x16x16, preprocess: null", net).notes == ()
     image = spread("axes: 2, input: 3x16x16", net)
     assert image.notes == () and image.recipe is not None
@@ -136,12 +140,11 @@ def test_densenet121_for_volumes() -> None:
     assert network.macs == 5_362_682_880
 
 
-@pytest.mark.parametrize("size", ["3x64", "3x8x8x8"])
-def test_a_signal_or_volume_has_no_preprocessing(size: str) -> None:
+@pytest.mark.parametrize(("size", "why"), [("3x64", "the input is a signal"), ("3x8x8x8", "a preset is for images")])
+def test_a_signal_or_volume_has_no_preset(size: str, why: str) -> None:
     text = f"input: {size}\nnet: [conv 4 kernel=3, gap, fc 2]\n"
-    assert archdsl.loads(text).recipe is None
-    assert "preprocess" not in archdsl.loads(text).metadata()
-    with pytest.raises(ArchError, match="it is for images, the input is a"):
+    assert ("preprocess" in archdsl.loads(text).metadata()) == (size == "3x8x8x8")
+    with pytest.raises(ArchError, match=why):
         archdsl.loads(text + "preprocess: imagenet\n").recipe  # noqa: B018
 
 

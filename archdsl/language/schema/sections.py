@@ -200,6 +200,9 @@ def _preprocess() -> Schema:
     fields = form_fields(Preprocess)
     for name in ("mean", "std"):
         fields[name] |= {"type": ["number", "array"]}
+    for name, words in (("scale", ["auto"]), ("window", [*Preprocess.windows])):
+        del fields[name]["enum"]
+        fields[name] |= {"pattern": f"^({'|'.join(words)})$", "examples": words}
     return {"if": {"type": "object"}, "then": _strict(fields), "else": {"enum": [*Preprocess.presets]}}
 
 
