@@ -25,7 +25,10 @@ def overlay(base: Map, over: Map) -> Map:
     """Merge `over` into `base`, both whole specs. Raises E0215 and E0216."""
     absent = [name for name, entry in over.entries.items() if _is_null(entry) and name not in base.entries]
     over = Map({name: entry for name, entry in over.entries.items() if name not in absent}, over.span, over.flow)
-    return _merged(base, over, lambda name, old, new: _SECTIONS.get(name, _value)(old, new))
+    sections = _SECTIONS
+    if "axes" in over.entries:  # the steps of the base are for inputs with other axes
+        sections = {**_SECTIONS, "preprocess": lambda _, new: new}
+    return _merged(base, over, lambda name, old, new: sections.get(name, _value)(old, new))
 
 
 Combine = Callable[[str, Tree, Tree], Tree]

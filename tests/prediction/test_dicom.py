@@ -265,7 +265,7 @@ def test_warnings_of_decoders_stay_silent_in_all_threads() -> None:
     def decode() -> None:
         for _ in range(50):
             with quiet():
-                gate.wait()
+                gate.wait(timeout=60)
                 warnings.warn("the name of a patient", stacklevel=1)
 
     threads = [threading.Thread(target=decode) for _ in range(4)]
