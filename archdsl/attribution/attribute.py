@@ -300,7 +300,7 @@ def _of_model(predictor: Predictor, options: Options) -> Explainer:
         options.method,
         metadata.get("cam", "")[:400] if options.method == "cam" else "",
         shape[1:],
-        lambda: ImageTransform(model.recipe, model.sizes),
+        lambda: ImageTransform(model.recipe, model.sizes, model.channels),
         predictor.labels,
         measure or "output",
         predictor.notes,

@@ -60,7 +60,7 @@ def _compare(facts: ModelFacts, seed: int) -> tuple[int, float]:
             (got,) = session.run({INPUT: image[None]})
         except Exception as problem:
             raise not_a_model(facts.path, f"its preprocessing fails: {str(problem)[:200]}") from None
-        want = prepared(Pixels(Image.fromarray(image)), recipe, legal, as_source(Path("random.png")))
+        want = prepared(Pixels(Image.fromarray(image)), recipe, legal, as_source(Path("random.png"))).values
         if got.shape != want.shape:
             return allowed, float("inf")
         levels = np.abs(got.astype(np.float64) - want) * np.abs(deviation) * (255 / abs(recipe.scale or 1.0))
