@@ -31,6 +31,14 @@ def side_by_side(painters: Sequence[Painter], options: Options) -> Painter:
     return lambda theme: _figure([paint(theme) for paint in painters], options, theme)
 
 
+def _least_factor(panels: Sequence[Scene], options: Options) -> float:
+    """The smallest factor at which the text of the pictures has the requested size on paper."""
+    if options.target is None:
+        return READ
+    sizes = (item.size for panel in panels for item in panel.items() if isinstance(item, Text))
+    return min(1.0, options.target.least / min(sizes, default=CAPTION))
+
+
 def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     named = options.title != ""
     letters = [f"({letter})" for letter in ascii_lowercase]
@@ -39,7 +47,7 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     labels = [f"{letter} {name}".rstrip() for letter, name in zip(letters, names, strict=False)]
     slots = [max(panel.width, text_width(label, LABEL, bold=True)) for panel, label in zip(panels, labels, strict=True)]
     paper = PORTRAIT.width if options.width_points is None else options.width_points
-    rows = list(rows_of(slots, paper / READ - 2 * MARGIN))
+    rows = list(rows_of(slots, paper / _least_factor(panels, options) - 2 * MARGIN))
     width = max(sum(slots[n] for n in row) + GAP * (len(row) - 1) for row in rows) + 2 * MARGIN
     members: list[Element] = []
     y = 0.0

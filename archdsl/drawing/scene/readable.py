@@ -17,6 +17,8 @@ Attempts: TypeAlias = Callable[[Request], Iterator[Painter]]
 """A function that yields drawings, the best first; without a size on paper, the first one is drawn."""
 _WIDTHS_MM = (85, 100, 122, 140, 170, 182, 210, 260, 320, 400, 600, 1000)
 """Widths that a refusal tries: columns, pages, posters."""
+_GAP_MM, _CAPTION_MM = 4, 15
+"""Space around the pictures of a figure, and below them."""
 
 
 def readable(attempts: Attempts, request: Request) -> Painter:
@@ -47,8 +49,10 @@ def figures(attempts: Attempts, requests: Sequence[Request], request: Request) -
     """Yield figures of several networks with the options of `request`: on paper, with fewer and fewer in a row."""
     options = request.options
     for count in range(len(requests), 0, -1):
-        width = options.width_mm and max(options.width_mm // count, 20)
-        part = replace(options, title="", width_mm=width)
+        width = options.width_mm and max((options.width_mm - _GAP_MM * (count + 1)) // count, 20)
+        rows = -(-len(requests) // count)
+        height = options.height_mm and max((options.height_mm - _CAPTION_MM) // rows - _GAP_MM, 20)
+        part = replace(options, title="", width_mm=width, height_mm=height)
         yield side_by_side([best(attempts, replace(each, options=part, beside=True))[0] for each in requests], options)
 
 
