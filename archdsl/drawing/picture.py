@@ -1,6 +1,7 @@
 """Convert SVG to PNG and PDF with resvg and svg2pdf, without a system package.
 
-Text is set in Arimo, whose widths the layout uses. System fonts are used only for characters that Arimo lacks.
+Text is set in Arimo, whose widths the layout uses, or in Archdsl Serif. System fonts are used only for characters that
+they lack.
 """
 
 from __future__ import annotations
@@ -9,17 +10,22 @@ import re
 from struct import pack
 
 from archdsl.diagnostics import error
-from archdsl.drawing.metrics import FAMILY, FONTS
+from archdsl.drawing.metrics import EMBEDDED, FAMILIES, FONTS
 from archdsl.files.overwrite_marks import with_chunk
 from archdsl.packages import require_package
 
-_FILES = ("Arimo-Regular.ttf", "Arimo-Bold.ttf")
+_FILES = [str(FONTS / f"{name}-{style}.ttf") for name in ("Arimo", "ArchdslSerif") for style in ("Regular", "Bold")]
 _GLYPHS = (
     ("\t", "~"),
     ("\u00a0", "\u017f"),
-    ("\u0370", "\u03ff"),
-    ("\u0400", "\u045f"),
-    ("\u2010", "\u2026"),
+    ("\u0391", "\u03a1"),
+    ("\u03a3", "\u03ce"),
+    ("\u0401", "\u040c"),
+    ("\u040e", "\u044f"),
+    ("\u0451", "\u045c"),
+    ("\u2010", "\u2015"),
+    ("\u2017", "\u2022"),
+    ("\u2025", "\u2026"),
     ("\u2190", "\u2193"),
 )
 """Ranges of characters (first, last) in these files."""
@@ -49,13 +55,13 @@ def png(svg: str, dpi: int, title: str = "", caption: str = "") -> bytes:
             status=2,
             help="use a smaller `--dpi`, `--level block`, or write a PDF",
         )
-    text = _with_arimo(
+    text = _with_own_font(
         f'{svg[: size.start()]} width="{width}" height="{height}" preserveAspectRatio="none"{svg[size.end() :]}'
     )
     data = bytes(
         resvg_py.svg_to_bytes(
             svg_string=text,
-            font_files=[str(FONTS / name) for name in _FILES],
+            font_files=_FILES,
             sans_serif_family="Arimo",
             skip_system_fonts=_has_glyphs(text),
         )
@@ -76,8 +82,8 @@ def pdf(svg: str, title: str = "", caption: str = "") -> bytes:
 
     fonts = svg2pdf_py.FontDatabase()
     for name in _FILES:
-        fonts.load_font_file(str(FONTS / name))
-    text = _with_arimo(svg)
+        fonts.load_font_file(name)
+    text = _with_own_font(svg)
     if not _has_glyphs(text):
         fonts.load_system_fonts()
     return _titled(bytes(svg2pdf_py.svg_to_pdf(text, fonts)), {"Title": title, "Subject": caption})
@@ -96,10 +102,12 @@ def _titled(data: bytes, texts: dict[str, str]) -> bytes:
 
 
 def _has_glyphs(text: str) -> bool:
-    """Whether the bundled Arimo has every character of the text."""
+    """Whether the bundled fonts have every character of the text."""
     return all(any(low <= char <= high for low, high in _GLYPHS) for char in set(text))
 
 
-def _with_arimo(svg: str) -> str:
-    """Put Arimo first: a system's Helvetica may be any font."""
-    return svg.replace(FAMILY, f"Arimo, {FAMILY}")
+def _with_own_font(svg: str) -> str:
+    """Put the bundled font first: a system's Helvetica may be any font."""
+    for font, family in FAMILIES.items():
+        svg = svg.replace(family, f"'{EMBEDDED[font]}', {family}", 1)
+    return svg

@@ -1,7 +1,8 @@
 """The colours of all drawings: light, dark, and grey for print.
 
 The palette is Okabe and Ito's (2008), which colour-blind readers can distinguish: full colours for lines, tints for
-fills. Colour is never the only information: each box also has text.
+fills. On a light background, lines are darker. Text has a contrast of at least 4.5 with what is behind it, and an
+outline of at least 3. Colour is never the only information: each box also has text, and each volume a pattern or text.
 """
 
 from __future__ import annotations
@@ -52,8 +53,19 @@ class Theme:
 
 
 _LINES: Mapping[Look, str] = {
-    "conv": "#56B4E9",
+    "conv": "#448EB8",
     "block": "#0072B2",
+    "pool": "#B37C00",
+    "fc": "#00936B",
+    "norm": "#968D18",
+    "act": "#D35D00",
+    "merge": "#B66C95",
+    "other": "#888888",
+    "unknown": "#E0301E",
+}
+_DARK_LINES: Mapping[Look, str] = {
+    "conv": "#56B4E9",
+    "block": "#147DB8",
     "pool": "#E69F00",
     "fc": "#009E73",
     "norm": "#C8BC20",
@@ -105,7 +117,7 @@ LIGHT = Theme(
     "light",
     "#FFFFFF",
     "#000000",
-    "#666666",
+    "#5C5C5C",
     "#444444",
     "#F4F4F4",
     _colors(_LIGHT, _LINES, Color("#FFFFFF", "#555555")),
@@ -118,7 +130,7 @@ DARK = Theme(
     "#A8A8A8",
     "#B5B5B5",
     "#1E2226",
-    _colors(_DARK, _LINES, Color("#14171A", "#A8A8A8")),
+    _colors(_DARK, _DARK_LINES, Color("#14171A", "#A8A8A8")),
     ("#241A12", "#E8702A"),
 )
 PRINT = Theme(

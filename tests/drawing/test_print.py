@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
+from math import dist
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,12 @@ from archdsl.axes import axes_of
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.drawing.diagram import diagram
+from archdsl.drawing.metrics import FONTS
+from archdsl.drawing.picture import _GLYPHS
 from archdsl.drawing.request import Options
+from archdsl.drawing.scene import Hatch, Polygon
+from archdsl.drawing.theme import THEMES, Theme
+from archdsl.drawing.volumes.paint import box, faces
 from archdsl.graph import Graph
 from archdsl.spec.find import library_files
 from archdsl.spec.open import read_spec
@@ -115,9 +121,11 @@ def test_text_is_as_large_as_the_page_allows_and_no_larger_than_requested() -> N
 
 
 def test_words_are_broken_and_left_out_before_the_drawing_is_refused() -> None:
-    graph = archdsl.load("dpn68").graph
-    wide, narrow = drawn(graph, width_mm=170), drawn(graph, width_mm=85)
-    assert "dual(64, 16, 128, 1, true)" in wide.letters and "true)" in narrow.letters
+    calls = "".join(f"\n  - dual(64, 16, {n}, true)" for n in range(101, 141))
+    block = "blocks:\n  dual(a, b, c, d): [3x3 conv a, 3x3 conv b, 3x3 conv c]"
+    graph = archdsl.loads(f"input: 3x32x32\n{block}\nnet:{calls}").graph
+    wide, narrow = drawn(graph, width_mm=260), drawn(graph, width_mm=110)
+    assert "dual(64, 16, 101, true)" in wide.letters and "true)" in narrow.letters
     done = CliRunner().invoke(main, ["diagram", "lenet5", "-o", "-", "--width", "20"])
     assert done.exit_code == 2 and "error[E0721]" in done.stderr and not done.stdout
 
@@ -143,3 +151,116 @@ def test_a_paper_sets_what_is_not_set() -> None:
     assert b"pattern" in print_theme and b"pattern" not in diagram(graph, options=Options("light", paper="miccai")).data
     with pytest.raises(ArchError, match="choose one of: ieee, acm, springer, miccai, a4"):
         Options(paper="iee")  # type: ignore[arg-type]
+
+
+def lengths(svg: str) -> dict[str, tuple[float, float, bool]]:
+    """Each text with its length in the layout, its font size and its weight."""
+    root = ET.fromstring(svg)
+    rules = dict(re.findall(r"\.(c\d+)\{([^}]*)\}", root.findtext(f"{SVG}style", "").split("@media")[0]))
+    found = {}
+    for text in root.iter(f"{SVG}text"):
+        rule = rules[text.get("class", "")]
+        size = float(re.findall(r"font-size:([0-9.]+)px", rule)[0])
+        if (length := text.get("textLength")) is not None:
+            assert text.get("lengthAdjust") == "spacingAndGlyphs"
+            found["".join(text.itertext())] = float(length), size, "bold" in rule
+    return found
+
+
+@pytest.mark.parametrize("font", ["sans", "serif"])
+def test_a_text_has_the_length_of_the_font_in_the_package(font: Any) -> None:
+    """So that it fits its box in every other font, too."""
+    fonts = pytest.importorskip("fontTools.ttLib")
+    names = {"sans": "Arimo", "serif": "ArchdslSerif"}
+    files = {bold: fonts.TTFont(FONTS / f"{names[font]}-{'Bold' if bold else 'Regular'}.ttf") for bold in (False, True)}
+    for style in ("graph", "volumes"):
+        svg = diagram(
+            archdsl.load("resnet50").graph, options=Options(width_mm=85, font=font), style=style
+        ).data.decode()
+        found = lengths(svg)
+        assert len(found) > 8 and ("Times" in svg) == (font == "serif")
+        for text, (length, size, bold) in found.items():
+            cmap, advance = files[bold].getBestCmap(), files[bold]["hmtx"]
+            units = files[bold]["head"].unitsPerEm
+            width = sum(advance[cmap[ord(char)]][0] for char in text) * size / units
+            assert length == pytest.approx(width, rel=0.03, abs=0.1), text
+
+
+@pytest.mark.parametrize("font", ["sans", "serif"])
+def test_the_bundled_font_is_embedded(font: Any, tmp_path: Path) -> None:
+    net = archdsl.load("lenet5")
+    pdf = net.save_diagram(tmp_path / "x.pdf", width_mm=85, font=font).path.read_bytes()
+    assert (b"ArchdslSerif" in pdf) == (font == "serif") and (b"Arimo" in pdf) == (font == "sans")
+    tex = net.save_diagram(tmp_path / "x.tex", width_mm=85, font=font).path.read_text()
+    assert ("\\rmfamily" in tex) == (font == "serif")
+    fonts = pytest.importorskip("fontTools.ttLib")
+    for low, high in _GLYPHS[1:]:
+        for name in ("Arimo-Regular", "Arimo-Bold", "ArchdslSerif-Regular", "ArchdslSerif-Bold"):
+            assert set(range(ord(low), ord(high) + 1)) <= set(fonts.TTFont(FONTS / f"{name}.ttf").getBestCmap())
+
+
+# --- colours ---------------------------------------------------------------------------------------------
+
+
+def channels(color: str) -> list[float]:
+    """Linear red, green and blue (IEC 61966-2-1)."""
+    values = [int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    return [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+
+
+def luminance(color: str) -> float:
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), channels(color), strict=True))
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast ratio of WCAG 2.1."""
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
+def test_text_and_outlines_stand_out(theme: Theme) -> None:
+    grounds = {theme.background, theme.stage, *(color.fill for color in theme.colors.values())}
+    for ink in (theme.ink, theme.quiet):
+        assert min(contrast(ink, ground) for ground in grounds) >= 4.5
+    assert contrast(theme.arrow, theme.background) >= 4.5 and contrast(theme.arrow, theme.stage) >= 4.5
+    for look, color in theme.colors.items():
+        assert min(contrast(color.line, ground) for ground in (theme.background, theme.stage, color.fill)) >= 3, look
+        if look != "output":
+            front, _, _, line = faces(theme, look)
+            assert contrast(line, front) >= 3 and contrast(line, theme.background) >= 3, look
+
+
+MACHADO = {
+    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    "tritan": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+    "grey": ((0.2126, 0.7152, 0.0722),) * 3,
+}
+"""Machado, Oliveira and Fernandes (2009), severity 1; and a print without colour."""
+
+
+def lab(color: str, matrix: tuple[tuple[float, ...], ...]) -> list[float]:
+    """CIE L*a*b* of a colour as a reader with this matrix sees it."""
+    rgb = [min(max(sum(m * c for m, c in zip(row, channels(color), strict=True)), 0), 1) for row in matrix]
+    to_xyz = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+    xyz = [
+        sum(m * c for m, c in zip(row, rgb, strict=True)) / w for row, w in zip(to_xyz, (0.9505, 1, 1.089), strict=True)
+    ]
+    f = [v ** (1 / 3) if v > 0.008856 else 7.787 * v + 16 / 116 for v in xyz]
+    return [116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])]
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))
+@pytest.mark.parametrize("eyes", MACHADO)
+def test_volumes_are_told_apart_without_colour_vision(theme: Theme, eyes: str) -> None:
+    """By pattern, or by a colour that looks different; bars and named blocks have a shape and a text of their own."""
+    looks = [look for look in theme.colors if look not in ("output", "unknown", "block", "fc")]
+    for a, b in combinations(looks, 2):
+        one, other = (
+            next(i for i in reversed(box(0, 0, 9, 9, 9, theme, look)) if isinstance(i, Polygon)) for look in (a, b)
+        )
+        patterns = [(fill.lines, fill.cell) if isinstance(fill, Hatch) else None for fill in (one.fill, other.fill)]
+        if patterns[0] == patterns[1]:
+            seen = [lab(faces(theme, look)[0], MACHADO[eyes]) for look in (a, b)]
+            assert dist(*seen) >= 8, (a, b)

@@ -15,7 +15,7 @@ from math import hypot
 from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
-from archdsl.drawing.metrics import FAMILY
+from archdsl.drawing.metrics import FAMILIES, is_exact, text_width
 from archdsl.drawing.paper import Font
 from archdsl.drawing.scene import (
     ORIGIN,
@@ -39,6 +39,7 @@ _HEAD_LENGTH, _HEAD_WIDTH = 4.6, 3.6
 _HALO = 2.6
 """Width of the line around letters; half of it is visible."""
 _MAX_WORDS = 300
+_SHORT = 4
 
 
 def to_svg(
@@ -48,7 +49,7 @@ def to_svg(
 
     `unit`: `pt` for a drawing on paper; without a unit, viewers show a point as a pixel.
     """
-    sheet = _StyleSheet(scene)
+    sheet = _StyleSheet(scene, font)
     body = list(_members(scene.members, dark.members if dark else None, sheet))
     factor = 1.0 if width is None else width / scene.width
     root = _element(
@@ -65,7 +66,7 @@ def to_svg(
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
-            f'{root[:-2]} font-family="{FAMILY}" stroke-linejoin="round" stroke-linecap="{scene.cap}">',
+            f'{root[:-2]} font-family="{FAMILIES[font]}" stroke-linejoin="round" stroke-linecap="{scene.cap}">',
             _element("title", xml(scene.title[:_MAX_WORDS]), id=f"{sheet.id}-title"),
             _element("desc", xml(scene.description), id=f"{sheet.id}-desc"),
             _element("style", sheet.rules()),
@@ -108,7 +109,8 @@ class _ItemStyle(NamedTuple):
 class _StyleSheet:
     """The classes in use, each a style in light and in dark colours, and the hatches."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, font: Font) -> None:
+        self.font = font
         facts = (scene.title, scene.description, round(scene.width), *([scene.key] if scene.key else []))
         self.id = f"s{crc32(repr(facts).encode('ascii', 'backslashreplace')):08x}"
         self.digits = scene.digits
@@ -206,7 +208,7 @@ def _item(item: Item, dark: Item | None, sheet: _StyleSheet) -> str:
     if isinstance(item, Text):
         anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
         x, y = map(sheet.number, item.at)
-        return f'<text class="{name}" x="{x}" y="{y}"{anchor}>{xml(item.text)}</text>'
+        return f'<text class="{name}" x="{x}" y="{y}"{anchor}{_length(item, sheet)}>{xml(item.text)}</text>'
     if isinstance(item, Polygon):
         return _polygon(item, name, sheet)
     return _path(item, name, dark.line if isinstance(dark, Path) else None, sheet)
@@ -218,6 +220,14 @@ def _raster(item: Raster, sheet: _StyleSheet) -> str:
     place = f'x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none"'
     place += ' image-rendering="optimizeSpeed"' if item.width > item.bitmap.columns else ""  # large pixels stay sharp
     return f'<image {place} href="data:image/png;base64,{data}"/>'
+
+
+def _length(item: Text, sheet: _StyleSheet) -> str:
+    """The width of a text in the layout, so that it fits its box in every font; a short text always fits."""
+    if len(item.text) < _SHORT or not is_exact(item.text):
+        return ""
+    width = text_width(item.text, item.size, item.bold, sheet.font)
+    return f' textLength="{number(width, 1)}" lengthAdjust="spacingAndGlyphs"'
 
 
 def _polygon(item: Polygon, name: str, sheet: _StyleSheet) -> str:

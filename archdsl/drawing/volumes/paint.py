@@ -1,9 +1,11 @@
-"""Paint volumes: three faces, bands for norm and activation, stripes in print."""
+"""Paint volumes: three faces, bands for norm and activation, and patterns, which need no colour."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from archdsl.drawing.heat import mix
-from archdsl.drawing.scene import Circle, Item, Path, Point, Polygon, Text
+from archdsl.drawing.scene import Circle, Fill, Hatch, Item, Path, Point, Polygon, Text
 from archdsl.drawing.theme import Look, Theme
 from archdsl.drawing.volumes.spots import DEPTH_X, DEPTH_Y, LABEL, RADIUS, SMALL, Spot, is_vector, label
 from archdsl.drawing.volumes.stages import Stage
@@ -12,8 +14,19 @@ from archdsl.report.words import TIMES
 BAND = 2.4
 """Largest width of a band."""
 
-_APART: dict[Look, float] = {"pool": 3.0, "act": 1.5, "merge": 3.0}
-"""Distance between stripes, in points."""
+_ALONG, _ACROSS, _SLANTED = (0.0, 0.5, 1.0, 0.5), (0.5, 0.0, 0.5, 1.0), (0.0, 1.0, 1.0, 0.0)
+PATTERNS: Mapping[Look, tuple[float, tuple[tuple[float, float, float, float], ...]]] = {
+    "pool": (3.0, (_ALONG,)),
+    "norm": (3.0, (_SLANTED,)),
+    "act": (1.5, (_ALONG,)),
+    "merge": (3.0, (_ACROSS,)),
+    "other": (4.0, (_ALONG, _ACROSS)),
+    "input": (5.0, (_ALONG,)),
+    "fc": (1.5, (_ACROSS,)),
+}
+"""The size of the cells of a pattern in points, and the lines in each: x0, y0, x1, y1, in cells."""
+_PRINTED: frozenset[Look] = frozenset({"input", "fc"})
+"""Looks that have a pattern only in print."""
 
 
 def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]:
@@ -23,7 +36,7 @@ def faces(theme: Theme, look: Look, heat: str = "") -> tuple[str, str, str, str]
         return heat, mix(heat, "#FFFFFF", 0.3), mix(heat, "#000000", 0.15), mix(heat, theme.ink, 0.5)
     if theme.name == "dark":
         front = mix(color.fill, color.line, 0.42)
-        return front, mix(front, color.line, 0.45), mix(front, "#000000", 0.25), mix(front, "#000000", 0.6)
+        return front, mix(front, color.line, 0.45), mix(front, "#000000", 0.25), mix(front, "#FFFFFF", 0.65)
     if theme.patterns:
         front = mix(color.fill, theme.ink, 0.3) if look == "norm" else color.fill
         return front, mix(front, "#FFFFFF", 0.5), mix(front, "#000000", 0.16), color.line
@@ -64,29 +77,21 @@ def box(
     up, down = fy - height / 2, fy + height / 2
     a, b, c, d = Point(fx, up), Point(fx + width, up), Point(fx + width, down), Point(fx, down)
     back = [Point(p.x + bx, p.y + by) for p in (a, b, c)]
+    filled, beside = (front, right) if heat else (_fill(look, face, line, theme) for face in (front, right))
     items: list[Item] = [Polygon((a, b, back[1], back[0]), top, line, 0.4)]
-    items += [Polygon((b, c, back[2], back[1]), right, line, 0.4)] if side else []
-    items.append(Polygon((a, b, c, d), front, line, 0.4))
-    if theme.patterns and not heat:
-        items += _stripes(look, (a, b, c, d), line) + (_stripes(look, (b, back[1], back[2], c), line) if side else [])
+    items += [Polygon((b, c, back[2], back[1]), beside, line, 0.4)] if side else []
+    items.append(Polygon((a, b, c, d), filled, line, 0.4))
     return items
 
 
-def _stripes(look: Look, face: tuple[Point, Point, Point, Point], line: str) -> list[Item]:
-    """Stripes on a face, for print without colour: horizontal for pools and activations, vertical for concats."""
-    if look not in _APART:
-        return []
-    a, b, c, d = face
-    size = abs(b.x - a.x) if look == "merge" else abs(d.y - a.y)
-    count = max(2, int(size / _APART[look]))
-    first, second, third, fourth = (a, b, d, c) if look == "merge" else (a, d, b, c)
-    return [
-        Path((_share(first, second, n / count), _share(third, fourth, n / count)), line, 0.25) for n in range(1, count)
-    ]
-
-
-def _share(a: Point, b: Point, share: float) -> Point:
-    return Point(a.x + (b.x - a.x) * share, a.y + (b.y - a.y) * share)
+def _fill(look: Look, ground: str, line: str, theme: Theme) -> Fill:
+    """The fill of a face: a colour, with a pattern for looks that have one."""
+    pattern = PATTERNS.get(look)
+    if pattern is None or (look in _PRINTED and not theme.patterns):
+        return ground
+    cell, strokes = pattern
+    lines = tuple((Point(x0 * cell, y0 * cell), Point(x1 * cell, y1 * cell)) for x0, y0, x1, y1 in strokes)
+    return Hatch(lines, cell, ground, line, 0.3)
 
 
 def _sign(spot: Spot, theme: Theme) -> list[Item]:

@@ -217,7 +217,7 @@ def _paint(scene: Scene, rows: Sequence[_PictureRow], routes: Sequence[Route], l
 def _plate(plate: Plate, theme: Theme) -> Cluster:
     group = plate.group
     corners = rectangle(plate.left, plate.top, plate.right - plate.left, plate.bottom - plate.top)
-    items: list[Item] = [Polygon(corners, theme.stage, mix(theme.stage, theme.ink, 0.14), 0.5, round=4)]
+    items: list[Item] = [Polygon(corners, theme.stage, mix(theme.stage, theme.ink, 0.45), 0.4, round=4)]
     facts = {"path": group.path, "copies": str(group.copies)}
     return Cluster("group", group.name, f"{group.name}: {group.title}", items, facts, id=f"group-{group.path}")
 

@@ -21,6 +21,7 @@ MARGIN = 16.0
 LEAST = 330.0
 """The smallest width of a picture, which its legend needs."""
 HEAD, FACTS = 13.0, 8.5
+_SWATCH = 18.0
 WORDS: Mapping[Look, str] = {
     "input": "input",
     "conv": "convolution",
@@ -108,14 +109,14 @@ def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
     entries += [(sign, _SIGNS[sign]) for sign in dict.fromkeys(s.sign for s in stages if s.sign)]
     x, y = MARGIN, scene.height + 8
     for look, words in entries:
-        step = 15 + text_width(words, LABEL) + 14
+        step = _SWATCH + text_width(words, LABEL) + 14
         if x + step - 14 > scene.width - MARGIN and x > MARGIN:
             x, y = MARGIN, y + 14
         if look in WORDS:
-            scene.members += box(x + 3, y - 2, 5, 8, 8, theme, look)  # type: ignore[arg-type]
+            scene.members += box(x + 2, y - 2, 9, 8, 8, theme, look)  # type: ignore[arg-type]
         else:
             scene.members += volume(Spot(Stage(0, "merge", "", "", (), sign=look), 10, 10, 0, x, y - 2), theme)
-        scene.members.append(Text(Point(x + 15, y + 1), words, LABEL, theme.ink, "start"))
+        scene.members.append(Text(Point(x + _SWATCH, y + 1), words, LABEL, theme.ink, "start"))
         x += step
     scene.height = y + 6
 
