@@ -82,6 +82,21 @@ def test_the_page_shows_the_drawing_the_notes_and_the_table() -> None:
         [("x<", "1")],
     )
     body = ElementTree.fromstring(page.decode().partition("</head>")[2].partition("</html>")[0])
-    assert [e.tag for e in body] == ["h1", "svg", "p", "div"]
+    assert [e.tag for e in body] == ["h1", "div", "p", "div"]
     assert (body[0].text, body[2].text) == ("a & b", "Left out: <c>")
     assert [(e.text, e.get("class")) for e in body.iter("td")] == [("x<", None), ("1", "right")]
+
+
+def test_the_page_follows_dark_mode_and_a_name_finds_its_ball() -> None:
+    chosen = points()[:12]
+    drawing = chart(chosen, "svg")
+    text = chart_page(drawing, "title", (), [("name", False)], [[point.name] for point in chosen]).decode()
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    dark = style.partition("@media (prefers-color-scheme: dark)")[2]
+    assert "background: #111" in dark and "invert(" in dark
+    root = ElementTree.fromstring(drawing)
+    names = {element.get("id"): "".join(element.itertext()) for element in root.iter(f"{SVG}g")}
+    for number, point in enumerate(chosen):
+        assert point.name in names[f"name-{number}"] and point.words in names[f"ball-{number}"]
+        both = f":is(#ball-{number}, #name-{number}, #leader-{number})"
+        assert f"svg:has({both}:hover) {both}" in style

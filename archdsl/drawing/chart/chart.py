@@ -121,9 +121,9 @@ def _drawn(
     positions = place_names(balls, *inner)
     for number in sorted(range(len(points)), key=lambda n: -points[n].params):
         _ball(axes, number, points[number], scale, colors)
-    for point, ball, at in zip(points, balls, positions, strict=True):
+    for number, (point, ball, at) in enumerate(zip(points, balls, positions, strict=True)):
         if at is not None:
-            _name(figure, point, ball, at)
+            _name(figure, number, point, ball, at)
     _legend(figure, points, colors, scale, (width, height))
     figure.text(
         _LEFT / width,
@@ -220,7 +220,7 @@ def _balls(axes: Axes, points: Sequence[ChartPoint], scale: float) -> list[Ball]
     return out
 
 
-def _name(figure: Figure, point: ChartPoint, ball: Ball, at: NamePosition) -> None:
+def _name(figure: Figure, number: int, point: ChartPoint, ball: Ball, at: NamePosition) -> None:
     """Draw a name and its leader line."""
     from matplotlib.lines import Line2D
 
@@ -230,7 +230,7 @@ def _name(figure: Figure, point: ChartPoint, ball: Ball, at: NamePosition) -> No
             ((_LEFT + ball.x) / 72, (_LEFT + at.leader[0]) / 72),
             ((_BOTTOM + ball.y) / 72, (_BOTTOM + at.leader[1]) / 72),
         )
-        figure.add_artist(Line2D(across, up, transform=inches, color="#555555", linewidth=0.5))
+        figure.add_artist(Line2D(across, up, transform=inches, color="#555555", linewidth=0.5, gid=f"leader-{number}"))
         figure.add_artist(Line2D(across[:1], up[:1], transform=inches, color="#555555", marker="o", markersize=1.6))
     figure.text(
         (_LEFT + at.x) / 72,
@@ -241,6 +241,7 @@ def _name(figure: Figure, point: ChartPoint, ball: Ball, at: NamePosition) -> No
         ha="center",
         va="center",
         color="#111111",
+        gid=f"name-{number}",
         bbox={"facecolor": (1, 1, 1, 0.5), "edgecolor": "none", "pad": 0.4},
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from archdsl.diagnostics import escape_control
@@ -19,12 +20,14 @@ _PAGE = """\
 <style>
 body {{
   font: 15px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; color: #111; background: #fff;
-  margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem;
+  margin: 1.5rem auto; max-width: 112rem; padding: 0 1rem;
 }}
-svg {{ width: 100%; height: auto; }}
-g[id^="ball-"] {{ cursor: default; }}
-g[id^="ball-"]:hover path, g[id^="ball-"]:hover use {{
-  stroke: #000 !important; stroke-width: 2 !important; fill-opacity: .85 !important;
+svg {{ min-width: 100%; height: auto; }}
+{hover}
+@media (prefers-color-scheme: dark) {{
+  body {{ color: #ddd; background: #111; }}
+  svg {{ filter: invert(.93) hue-rotate(180deg); }}
+  th, td {{ border-color: #444 !important; }}
 }}
 div {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0; }}
@@ -34,7 +37,7 @@ th, td {{ padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: left
 </head>
 <body>
 <h1>{title}</h1>
-{svg}
+<div>{svg}</div>
 {notes}
 <div><table>
 <thead><tr>{head}</tr></thead>
@@ -61,10 +64,20 @@ def chart_page(
         version=__version__,
         title=_text(title),
         svg=drawing[drawing.index("<svg") :],
+        hover="\n".join(_hover(re.findall(r'id="ball-(\d+)"', drawing))),
         notes="\n".join(f"<p>{_text(note[:1].upper() + note[1:])}</p>" for note in notes),
         head=line("th", [name for name, _ in columns]),
         body="\n".join(f"<tr>{line('td', row)}</tr>" for row in rows),
     ).encode()
+
+
+def _hover(numbers: Sequence[str]) -> Iterator[str]:
+    """Style rules: under the pointer a ball and its name, each found by the other, stand out, and the others fade."""
+    if numbers:
+        marks = ':is([id^="ball-"], [id^="name-"], [id^="leader-"])'
+        yield f"svg:has({marks}:hover) {marks} {{ opacity: .15; }}"
+        both = (f":is(#ball-{n}, #name-{n}, #leader-{n})" for n in numbers)
+        yield ", ".join(f"svg:has({each}:hover) {each}" for each in both) + " { opacity: 1; }"
 
 
 def _text(text: str) -> str:
