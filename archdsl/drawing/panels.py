@@ -23,7 +23,7 @@ READ = 0.66
 
 
 def side_by_side(painters: Sequence[Painter], options: Options) -> Painter:
-    """Return a painter of one picture: all of them in rows, with the labels (a), (b), ..., and a caption below.
+    """Return a painter of one picture: all of them in rows, with labels (a), (b) and a caption.
 
     The caption is the requested title, or by default what each picture shows; an empty title removes it, and the names
     in the labels.
@@ -42,8 +42,10 @@ def _least_factor(panels: Sequence[Scene], options: Options) -> float:
 def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     named = options.title != ""
     letters = [f"({letter})" for letter in ascii_lowercase]
-    same = len({panel.label[0] for panel in panels}) < len(panels)
-    names = [shorten(panel.label[same], 44) if named else "" for panel in panels]
+    networks = dict.fromkeys(panel.label[0] for panel in panels)
+    one = len(networks) == 1  # a picture of one of its parts has the kind and the path of that in the second line
+    names = [panel.label[1].partition(": ")[2] or panel.label[1] if one else panel.label[0] for panel in panels]
+    names = [shorten(name, 44) if named else "" for name in names]
     labels = [f"{letter} {name}".rstrip() for letter, name in zip(letters, names, strict=False)]
     slots = [max(panel.width, text_width(label, LABEL, bold=True)) for panel, label in zip(panels, labels, strict=True)]
     paper = PORTRAIT.width if options.width_points is None else options.width_points
@@ -62,9 +64,10 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
             members.append(Text(Point(middle, y + high + LABEL), labels[n], LABEL, theme.ink, bold=True))
             x += slots[n] + GAP
         y += high + BELOW
-    described = "; ".join(f"{a} {': '.join(filter(None, p.label))}" for a, p in zip(letters, panels, strict=False))
-    caption = ", ".join(dict.fromkeys(panel.label[0] for panel in panels)) if same else described
-    for line in wrapped(caption if options.title is None else options.title, width - 2 * MARGIN, CAPTION):
+    lines = [panel.label[1] if one else ": ".join(filter(None, panel.label)) for panel in panels]
+    described = "; ".join(f"{letter} {line}" for letter, line in zip(letters, lines, strict=False))
+    described = f"{next(iter(networks))}: {described}" if one else described
+    for line in wrapped(described if options.title is None else options.title, width - 2 * MARGIN, CAPTION):
         y += CAPTION + 3
         members.append(Text(Point(MARGIN, y), line, CAPTION, theme.ink, "start"))
     return replace(

@@ -13,9 +13,9 @@ from math import sqrt
 
 from archdsl.axes import axes_of, sizes_words
 from archdsl.diagnostics import error
-from archdsl.drawing.article.figure import MARGIN, NOTE, SMALL, WORDS, Figure, framed
+from archdsl.drawing.article.figure import MARGIN, SMALL, WORDS, Figure, framed
 from archdsl.drawing.heat import mix
-from archdsl.drawing.metrics import text_width, wrapped
+from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.model.focus import focus_on
 from archdsl.drawing.model.heading import facts, heading
@@ -110,8 +110,7 @@ def _painter(request: Request, stages: Sequence[Stage], room: float) -> Painter:
         _place(figure, stacks, room, theme)
         scale = "in proportion" if options.true_scale else "on a square-root scale"
         most = f" At most {MOST} maps are drawn." if any(stage.shape[0] > MOST for stage in stages) else ""
-        note = f"Sizes {scale}.{most} A small rectangle is a window, with lines to its value."
-        figure.notes = wrapped(note, max(figure.width, 200.0), NOTE)
+        figure.notes = [f"Sizes {scale}.{most} A small rectangle is a window, with lines to its value."]
         return described(framed(heading(graph, focus), ", ".join(facts(graph, focus)), figure, theme, options.title))
 
     return painted

@@ -13,10 +13,13 @@ import pytest
 
 import archdsl
 from archdsl.diagnostics import ArchError
+from archdsl.drawing.article import attempts
 from archdsl.drawing.diagram import diagram
 from archdsl.drawing.model.drawing import View
-from archdsl.drawing.request import Options
-from archdsl.drawing.theme import THEMES
+from archdsl.drawing.request import Options, Request
+from archdsl.drawing.scene.printing import printed
+from archdsl.drawing.scene.readable import best
+from archdsl.drawing.theme import LIGHT, THEMES
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -147,6 +150,14 @@ def test_a_dense_block_runs_down_in_a_column_and_beside_other_blocks() -> None:
     assert size[1] > size[0]
     both = str(archdsl.figure(["resnet20", "densenet121"]).diagram(style="article"))
     assert width_of(ET.fromstring(both)) < width_of(wide)
+
+
+@pytest.mark.parametrize("name", ["perceptron", "edge_filter", "resnet20", "densenet121"])
+def test_a_figure_is_readable_in_a_column_and_not_enlarged(name: str) -> None:
+    options = Options(width_mm=85)
+    painter, smallest = best(attempts, Request(archdsl.load(name).graph, options=options))
+    assert 6 <= smallest <= 7.01, "points"
+    assert printed(painter(LIGHT), options).width == pytest.approx(85 / 25.4 * 72)
 
 
 def test_dots_stand_for_more_than_one_layer_and_the_last_reads_the_value_before_them() -> None:

@@ -59,6 +59,15 @@ def test_the_title_is_the_caption_and_an_empty_one_leaves_only_the_letters() -> 
     assert bare == ["(a)", "(b)"]
 
 
+def test_parts_of_one_network_are_named_by_their_paths() -> None:
+    def part(path: str) -> Painter:
+        return lambda theme: Scene(path, "", 300, 50, theme.background, label=("net", f"a block: {path}"))
+
+    scene = side_by_side([part("stem"), part("head")], Options())(LIGHT)
+    texts = [member.text for member in scene.members if isinstance(member, Text)]
+    assert texts == ["(a) stem", "(b) head", "net: (a) a block: stem; (b) a block: head"]
+
+
 def test_a_figure_has_the_notes_of_its_pictures_once() -> None:
     painters = [picture(10, 10, "a", "drawn in part"), picture(10, 10, "b"), picture(10, 10, "c", "drawn in part")]
     assert side_by_side(painters, Options())(LIGHT).note == "drawn in part"

@@ -11,7 +11,7 @@ from archdsl.diagnostics import ArchError, error
 from archdsl.drawing.article.blocks import INCEPTION, MOST_BOXES, RESIDUAL, block_figure
 from archdsl.drawing.article.convolution import convolution
 from archdsl.drawing.article.dense import dense_figure
-from archdsl.drawing.article.figure import Figure, framed
+from archdsl.drawing.article.figure import WORDS, Figure, framed
 from archdsl.drawing.article.perceptron import chain, perceptron
 from archdsl.drawing.model.focus import known_paths, require_path
 from archdsl.drawing.model.words import describe
@@ -31,12 +31,12 @@ Subject: TypeAlias = Scope | Node
 
 
 def attempts(request: Request) -> Iterator[Painter]:
-    """Yield the figure, `painter`, and a dense block also from top to bottom, first beside other pictures."""
-    for upright in (request.beside, not request.beside):
-        yield painter(request, upright)
+    """Yield the figure, `painter`, and a narrow one: the first is the narrow one beside other pictures."""
+    for narrow in (request.beside, not request.beside):
+        yield painter(request, narrow)
 
 
-def painter(request: Request, upright: bool = False) -> Painter:
+def painter(request: Request, narrow: bool = False) -> Painter:
     """Return a function from the theme to the figure of the focus, or of the first part that has a figure.
 
     Without a focus, a network of fully connected layers is drawn as neurons; otherwise the figure shows the first
@@ -52,8 +52,11 @@ def painter(request: Request, upright: bool = False) -> Painter:
     chosen, described = subject, describe(graph, _part(graph, subject))
 
     def painted(theme: Theme) -> Scene:
-        figure = _figure(graph, chosen, theme, upright)
-        return described(framed(graph.name, _line(graph, chosen, figure), figure, theme, request.options.title))
+        figure = _figure(graph, chosen, theme, narrow)
+        scene = framed(graph.name, _line(graph, chosen, figure), figure, theme, request.options.title)
+        if scene.width <= (request.options.width_points or 0):
+            scene.body = WORDS  # a figure that is narrower than the paper is not enlarged
+        return described(scene)
 
     return painted
 
@@ -66,19 +69,19 @@ def _part(graph: Graph, subject: Subject) -> Part:
     return node_part(subject)._replace(path="", copies=(range(layers[0].id, layers[-1].id + 1),))
 
 
-def _figure(graph: Graph, subject: Subject, theme: Theme, upright: bool) -> Figure:
+def _figure(graph: Graph, subject: Subject, theme: Theme, narrow: bool) -> Figure:
     if isinstance(subject, Scope):
-        return _of_scope(graph, subject, theme, upright)
+        return _of_scope(graph, subject, theme, narrow)
     if isinstance(subject.op, Fc):
-        return perceptron(graph, subject, theme)
-    return convolution(graph, subject, theme)
+        return perceptron(graph, subject, theme, narrow)
+    return convolution(graph, subject, theme, narrow)
 
 
-def _of_scope(graph: Graph, scope: Scope, theme: Theme, upright: bool) -> Figure:
+def _of_scope(graph: Graph, scope: Scope, theme: Theme, narrow: bool) -> Figure:
     if not _has_figure(graph, scope):
         return block_figure(graph, scope, "a part" if scope.block is None else "a block", theme)
     if scope.kind == "dense":
-        return dense_figure(graph, scope, theme, upright)
+        return dense_figure(graph, scope, theme, narrow)
     if scope.kind == "residual":
         return block_figure(graph, scope, RESIDUAL, theme)
     around = _call(scope)

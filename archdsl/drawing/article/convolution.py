@@ -41,9 +41,9 @@ WIDEST_TABLE = 32
 """Number of maps and filters up to which a connection table is drawn."""
 
 
-def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
+def convolution(graph: Graph, node: Node, theme: Theme, narrow: bool = False) -> Figure:
     """Return the figure: the first corner of the input with its padding, the filter, that of the output."""
-    view = _Corner(node)
+    view, apart = _Corner(node, narrow), APART * (0.6 if narrow else 1)
     out = Figure("a convolution")
     top = 14.0
     words = view.captions()
@@ -54,8 +54,8 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
     middles = [middle + (n - (view.slices - 1) / 2) * view.pitch for n in range(view.slices)]
     x = max(6.0 + (34.0 if view.leading else 0.0), half[0] - width / 2)
     filter_wide = view.kernel[2] * view.cell
-    filter_x = x + width + max(APART, half[0] + half[1] + 8 - (width + filter_wide) / 2)
-    out_x = filter_x + filter_wide + max(APART, half[1] + half[2] + 8 - (filter_wide + out_wide) / 2)
+    filter_x = x + width + max(apart, half[0] + half[1] + 8 - (width + filter_wide) / 2)
+    out_x = filter_x + filter_wide + max(apart, half[1] + half[2] + 8 - (filter_wide + out_wide) / 2)
     corner = _Places(
         Point(x, top),
         Point(filter_x, middles[0] - view.kernel[1] * view.cell / 2),
@@ -67,8 +67,8 @@ def convolution(graph: Graph, node: Node, theme: Theme) -> Figure:
         Cluster("output", "output", "", view.output(corner.output.x, corner.output.y, theme), {}),
     ]
     out.members += _rays(view, corner, theme)
-    out.members += [Text(Point(x + width + 25, y + 5), "\u2217", 18, theme.ink) for y in middles]
-    out.members.append(Text(Point(corner.output.x - 22, middle + 5), "=", 16, theme.ink))
+    out.members += [Text(Point((x + width + filter_x) / 2 + 2, y + 5), "\u2217", 18, theme.ink) for y in middles]
+    out.members.append(Text(Point((filter_x + filter_wide + out_x) / 2 + 1, middle + 5), "=", 16, theme.ink))
     out.members += _slice_names(view, corner, theme)
     bottom = max(top + height, corner.output.y + out_high) + 13
     centers = (x + width / 2, filter_x + filter_wide / 2, out_x + out_wide / 2)
@@ -94,7 +94,7 @@ class _Places(NamedTuple):
 class _Corner:
     """The part of a convolution in the figure."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, narrow: bool) -> None:
         op = node.op
         assert isinstance(op, Conv)
         self.node, self.op = node, op
@@ -120,8 +120,10 @@ class _Corner:
                 strict=True,
             )
         )
-        self.cell = min(15.0, 150.0 / max(self.rows, self.columns), TALLEST / (self.slices * self.rows))
-        self.out_cell = max(self.cell, 17.0)
+        self.cell = min(
+            12.0 if narrow else 15.0, 150.0 / max(self.rows, self.columns), TALLEST / (self.slices * self.rows)
+        )
+        self.out_cell = max(self.cell, 15.0 if narrow else 17.0)
         self.pitch = self.rows * self.cell + BELOW
         """The distance from a slice to the next."""
         self.leading = self.kind.letters[:-2]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl.analysis.parts import split
-from archdsl.drawing.article.figure import NOTE, SMALL, WORDS, Figure
+from archdsl.drawing.article.figure import SMALL, WORDS, Figure
 from archdsl.drawing.heat import mix
-from archdsl.drawing.metrics import wrapped
 from archdsl.drawing.scene import Circle, Cluster, Item, Path, Point, Polygon, Text, rectangle
 from archdsl.drawing.theme import Theme
 from archdsl.graph import Graph, Scope
@@ -19,14 +18,14 @@ MOST = 5
 """Number of layers in the figure; of more layers the first ones, dots, and the last."""
 PITCH = 84.0
 LAYER = 30.0
-SHORTER, NOTES = 0.6, 190.0
-"""An upright figure: its length as a share of that from left to right, and the width of its notes."""
+SHORTER = 0.6
+"""The length of an upright figure as a share of that from left to right."""
 
 
-def dense_figure(graph: Graph, scope: Scope, theme: Theme, upright: bool = False) -> Figure:
+def dense_figure(graph: Graph, scope: Scope, theme: Theme, narrow: bool = False) -> Figure:
     """Return the figure: the layers from left to right, and an arc for every output that a later layer reads.
 
-    An `upright` figure runs from top to bottom, for a column and beside other blocks.
+    A `narrow` figure runs from top to bottom, for a column and beside other blocks.
     """
     layers = layers_of(graph, scope)
     count = len(layers)
@@ -60,7 +59,7 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme, upright: bool = False
         f"{count} layers; each reads everything before it, concatenated, and adds {grown[0]} channels of its own.",
         f"H: {inside}. Their concatenation: {sums} channels, {leaving}.",
     ]
-    return _turned(figure, axis) if upright else figure
+    return _turned(figure, axis) if narrow else figure
 
 
 def _turned(figure: Figure, axis: float) -> Figure:
@@ -92,7 +91,7 @@ def _turned(figure: Figure, axis: float) -> Figure:
             if isinstance(member, Cluster)
             else item(member)
         )
-    turned.notes = [line for note in figure.notes for line in wrapped(note, NOTES, NOTE)]
+    turned.notes = figure.notes
     return turned
 
 

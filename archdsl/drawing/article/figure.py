@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from archdsl.drawing.heat import mix
-from archdsl.drawing.metrics import text_width
+from archdsl.drawing.metrics import text_width, wrapped
 from archdsl.drawing.scene import Cluster, Item, Point, Polygon, Scene, Text, moved, rectangle, shorten
 from archdsl.drawing.theme import Look, Theme
 
 WORDS, SMALL = 8.5, 7.0
 MARGIN = 14.0
-NOTE = 7.5
+NOTE, NARROWEST = 7.5, 170.0
+"""The size of notes, and the least width at which they are broken."""
 
 
 @dataclass(slots=True)
@@ -33,7 +34,8 @@ def framed(name: str, line: str, figure: Figure, theme: Theme, title: str | None
     if there is space, and its notes below."""
     head = shorten(name if title is None else title, 48)
     beside = MARGIN + text_width(head, 13, bold=True) + 10
-    room = max(figure.width, *(text_width(note, NOTE) for note in figure.notes), 0)
+    notes = [line for note in figure.notes for line in wrapped(note, max(figure.width, NARROWEST), NOTE)]
+    room = max(figure.width, *(text_width(note, NOTE) for note in notes), 0)
     under = beside + text_width(line, 8.5) - MARGIN > room
     wide = max(text_width(head, 13, bold=True), text_width(line, 8.5)) if under else 0.0
     width = max(room, wide if head else 0.0) + 2 * MARGIN
@@ -48,7 +50,7 @@ def framed(name: str, line: str, figure: Figure, theme: Theme, title: str | None
     left = (width - figure.width) / 2
     scene.members += [moved(member, left, top) for member in figure.members]
     scene.height = top + figure.height + 6
-    for note in figure.notes:
+    for note in notes:
         scene.height += 11
         scene.members.append(Text(Point(MARGIN, scene.height), note, NOTE, theme.quiet, "start"))
     scene.height += MARGIN

@@ -15,13 +15,14 @@ from archdsl.shapes import concrete, numel
 
 MOST = 8
 """A wider layer is drawn as its first and last neurons with dots between."""
-RADIUS, PITCH, COLUMN = 7.0, 20.0, 92.0
+RADIUS, PITCH, COLUMN, NARROW = 7.0, 20.0, 92.0, 58.0
 GRID, PIXEL = (4, 4), 20.0
 """The largest image that is drawn beside its neurons, and the side of a pixel in points."""
 
 
-def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
+def perceptron(graph: Graph, node: Node, theme: Theme, narrow: bool = False) -> Figure:
     """Return the figure of the chain of fully connected layers around a layer, with the input of the chain."""
+    pitch = NARROW if narrow else COLUMN
     layers = chain(graph, node)
     widths = [numel(layers[0].in_shapes[0]), *(numel(layer.shape) for layer in layers)]
     figure = Figure(
@@ -34,7 +35,7 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
     flat = isinstance(first.op, Flatten)
     read = graph.nodes[first.inputs[0]] if flat else first
     left = _add_pixels(figure, concrete(read.shape) if isinstance(read.op, Input) else (), middle, theme)
-    columns = [_column(width, left + n * COLUMN, middle) for n, width in enumerate(widths)]
+    columns = [_column(width, left + n * pitch, middle) for n, width in enumerate(widths)]
     names = [read.written_path, *(layer.path for layer in layers)]
     for n, layer in enumerate(layers):
         links: list[Item] = [
@@ -53,15 +54,15 @@ def perceptron(graph: Graph, node: Node, theme: Theme) -> Figure:
         kind = "input" if n == 0 else "fc"
         letter = "x" if n == 0 else ""
         figure.members.append(_neurons(column, names[n], kind, width, letter, theme))
-        x = left + n * COLUMN
+        x = left + n * pitch
         figure.members.append(Text(Point(x, bottom), names[n].rpartition(".")[2][:16], WORDS, theme.ink))
         words = (
             f"{'flattened: ' * flat}{width}" if n == 0 else " ".join((str(width), *_activation(graph, layers[n - 1])))
         )
         figure.members.append(Text(Point(x, bottom + 10), words, SMALL, theme.quiet))
-    _count(figure, layers, widths, Point(left, bottom + 24), theme)
+    _count(figure, layers, widths, Point(left, bottom + 24), pitch, theme)
     figure.notes.insert(0, _formula(graph, layers[0], widths[0]))
-    figure.width = left + 30 + COLUMN * len(layers)
+    figure.width = left + 30 + pitch * len(layers)
     figure.height = bottom + 28
     return figure
 
@@ -159,7 +160,7 @@ def _neurons(column: list[Point | None], name: str, kind: str, width: int, lette
     )
 
 
-def _count(figure: Figure, layers: list[Node], widths: list[int], at: Point, theme: Theme) -> None:
+def _count(figure: Figure, layers: list[Node], widths: list[int], at: Point, pitch: float, theme: Theme) -> None:
     """Add the counts of weights and biases below the links."""
     total = 0
     for n, layer in enumerate(layers):
@@ -167,6 +168,6 @@ def _count(figure: Figure, layers: list[Node], widths: list[int], at: Point, the
         total += params
         bias = params - widths[n] * widths[n + 1]
         words = f"{widths[n]}{TIMES}{widths[n + 1]}" + (f" + {bias}" if bias else "")
-        figure.members.append(Text(Point(at.x + (n + 0.5) * COLUMN, at.y), words, SMALL, theme.quiet))
+        figure.members.append(Text(Point(at.x + (n + 0.5) * pitch, at.y), words, SMALL, theme.quiet))
         figure.width = max(figure.width, text_width(words, SMALL))
     figure.notes.append(f"Each link is a weight, each neuron has a bias: {total:,} parameters.")

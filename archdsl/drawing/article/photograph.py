@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from archdsl.axes import in_short
 from archdsl.drawing.article.figure import MARGIN, SMALL, WORDS, Figure, framed, grid
-from archdsl.drawing.metrics import text_width, wrapped
+from archdsl.drawing.metrics import text_width
 from archdsl.drawing.panels import READ, rows_of
 from archdsl.drawing.request import Photo, Request, Response
-from archdsl.drawing.scene import PORTRAIT, Cluster, Item, Point, Polygon, Raster, Scene, Text, rectangle
+from archdsl.drawing.scene import PORTRAIT, Cluster, Dashes, Item, Path, Point, Polygon, Raster, Scene, Text, rectangle
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Look, Theme
 from archdsl.graph import Node
@@ -33,6 +33,9 @@ LINE, APART, BETWEEN = 10.0, 20.0, 4.0
 """Height of a line of text, and the space between tiles and between the maps of one."""
 FACTORS = READ, 0.75, 0.87, 1.0
 """By how much paper scales down a row that is as wide as it may be."""
+KEY = 18.0
+"""Space for the line before a text."""
+PATTERNS: tuple[Dashes, ...] = (), (5.0, 2.0), (1.2, 1.8), (7.0, 2.0, 1.5, 2.0)
 WIDEST_FILTER, CELL = 7, 13.0
 HUES: tuple[Look, ...] = ("conv", "fc", "merge", "pool", "block", "act")
 INSET = 3.0
@@ -44,7 +47,8 @@ TINY = 6.0
 class _Line(NamedTuple):
     text: str
     hue: str = ""
-    """The colour of the square before it; empty: no square."""
+    """The colour of the line before it; empty: no line."""
+    dashes: Dashes = ()
 
 
 class _Tile(NamedTuple):
@@ -59,7 +63,7 @@ class _Tile(NamedTuple):
     def room(self) -> float:
         """The width with the lines."""
         texts = (text_width(line.text, WORDS if n == 0 else SMALL) for n, line in enumerate(self.lines))
-        return max(self.width, *(width + 10 * bool(line.hue) for width, line in zip(texts, self.lines, strict=True)))
+        return max(self.width, *(width + KEY * bool(line.hue) for width, line in zip(texts, self.lines, strict=True)))
 
 
 def attempts(requests: Sequence[Request], request: Request) -> Iterator[Painter]:
@@ -109,7 +113,7 @@ def _figure(photos: Sequence[Photo], nodes: Sequence[Node], names: Sequence[str]
     ]
     if silent:
         notes.append(f"No response of {', '.join(silent)}: that of random weights means nothing. `--weights` draws it.")
-    figure.notes = [line for note in (*notes, *photos[0].notes) for line in wrapped(note, max(figure.width, 200), 7.5)]
+    figure.notes = [*notes, *photos[0].notes]
     return figure
 
 
@@ -123,7 +127,7 @@ def _input(photos: Sequence[Photo], names: Sequence[str], scale: float, theme: T
         fields.setdefault(photo.field or (), []).append(name)
     clipped: Counter[tuple[tuple[int, int], ...]] = Counter()
     sides = (seen.rows, seen.columns)
-    for (field, those), look in zip(fields.items(), cycle(HUES), strict=False):
+    for (field, those), look, pattern in zip(fields.items(), cycle(HUES), cycle(PATTERNS), strict=False):
         hue = theme.colors[look].line
         part = tuple(
             (max(a, 0), min(b, most))
@@ -135,9 +139,10 @@ def _input(photos: Sequence[Photo], names: Sequence[str], scale: float, theme: T
         clipped[part] += 1
         corners, thin = rectangle(left, top, right - left, bottom - top), bottom - top < TINY
         items += [] if thin else [Polygon(corners, "", theme.background, 2.4)]
-        items.append(Polygon(corners, "", hue, 0.6 if thin else 1.2))
+        dashes = pattern if theme.patterns else ()  # in print all hues are black
+        items.append(Polygon(corners, "", hue, 0.6 if thin else 1.2, dashes=dashes))
         size = f" {TIMES} ".join(str(b - a) for a, b in field) + " pixels" if field else "the whole image"
-        lines.append(_Line(f"{', '.join(those)} see{'s' * (len(those) == 1)} {size}", hue))
+        lines.append(_Line(f"{', '.join(those)} see{'s' * (len(those) == 1)} {size}", hue, dashes))
     return _Tile(seen.columns * scale, seen.rows * scale, items, lines)
 
 
@@ -209,10 +214,11 @@ def _place(figure: Figure, tiles: Sequence[_Tile], room: float, theme: Theme) ->
             figure.members.append(Cluster("tile", tile.lines[0].text, "", tile.items, {}, shift))
             for n, line in enumerate(tile.lines):
                 y, size = figure.height + high + 12 + LINE * n, WORDS if n == 0 else SMALL
-                start = middle - (text_width(line.text, size) + 10 * bool(line.hue)) / 2
+                start = middle - (text_width(line.text, size) + KEY * bool(line.hue)) / 2
                 color = theme.quiet if n and not line.hue else theme.ink
                 if line.hue:
-                    figure.members.append(Polygon(rectangle(start, y - 6, 6, 6), line.hue))
-                figure.members.append(Text(Point(start + 10 * bool(line.hue), y), line.text, size, color, "start"))
+                    key = Point(start, y - 2.5), Point(start + KEY - 4, y - 2.5)
+                    figure.members.append(Path(key, line.hue, 1.4, line.dashes))
+                figure.members.append(Text(Point(start + KEY * bool(line.hue), y), line.text, size, color, "start"))
             x += tile.room + APART
         figure.height += high + 12 + LINE * max(len(tiles[n].lines) for n in row) + 4
