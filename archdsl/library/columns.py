@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from archdsl.diagnostics import escape_control, json_visible
 from archdsl.library.catalog import CatalogEntry
+from archdsl.report.table import csv_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +132,10 @@ def as_csv(entries: Sequence[CatalogEntry]) -> str:
 
 
 def _in_csv(value: object) -> object:
-    """Join numbers by spaces; prefix a text with `'` if a spreadsheet would read it as a formula."""
+    """Join numbers by spaces, and escape texts."""
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    if not isinstance(value, str):
-        return value
-    text = escape_control(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+    return csv_text(value) if isinstance(value, str) else value
 
 
 def as_markdown(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> str:

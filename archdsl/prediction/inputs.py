@@ -23,12 +23,14 @@ from archdsl.diagnostics import Diagnostic, error
 from archdsl.files.atomic import NotRegular, open_regular
 from archdsl.packages import require_package
 from archdsl.prediction.result import Missed
+from archdsl.pretrained.release import is_offline
 from archdsl.runtime.images import Skipped, Source, scan
 
 MAX_LIST = 1 << 28
 """Maximum bytes of a list of names."""
 MAX_OBJECT = 1 << 32
 """Maximum bytes of an object of a store."""
+_LOCAL = ("file://", "memory://")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.ASCII)
 
 
@@ -92,18 +94,19 @@ def find_files(inputs: Sequence[str | os.PathLike[str]], full: bool = True) -> l
     """List the entries of the inputs, in order; those of a folder in the order of their names' bytes.
 
     An input is a file, a folder (with its subfolders), a glob, `@FILE` (a name per line, or separated by NUL), `-` (the
-    same from standard input), or a URL of fsspec. The names of a list are files, folders or URLs, never globs. With
+    same from standard input), or a URL of fsspec. The names of a list are files or folders, never globs or URLs: a file
+    of somebody else must not make this machine fetch addresses. With
     `full`, names become full paths; relative ones start at the working directory, those of a list too.
 
-    Raises E0830 for a list that cannot be read, E0807 for a missing fsspec.
+    Raises E0830 for a list that cannot be read and for a URL if archdsl is offline, E0807 for a missing fsspec.
     """
     entries: list[Entry] = []
     for given in inputs:
         text = os.fspath(given)
         if text == "-":
-            entries += [entry for name in _names(sys.stdin.buffer, "-") for entry in _entries(name, full)]
+            entries += [entry for name in _names(sys.stdin.buffer, "-") for entry in _listed(name, full)]
         elif text.startswith("@") and not os.path.lexists(text):
-            entries += [entry for name in _read_list(text[1:]) for entry in _entries(name, full)]
+            entries += [entry for name in _read_list(text[1:]) for entry in _listed(name, full)]
         elif glob.has_magic(text) and not os.path.lexists(text) and not _URL.match(text):
             matches = sorted(glob.iglob(text, recursive=True), key=os.fsencode)
             entries += [entry for name in matches for entry in _entries(name, full)] or [
@@ -148,6 +151,13 @@ def _entries(name: str, full: bool) -> Iterator[Entry]:
         yield from files or [_nothing(name, "the folder is empty")]
     else:
         yield Path(name)
+
+
+def _listed(name: str, full: bool) -> Iterator[Entry]:
+    if _URL.match(name):
+        yield _nothing(name, "a list cannot name a URL; name it, or one with `*`, as an input")
+    else:
+        yield from _entries(name, full)
 
 
 def _nothing(name: str, why: str) -> Missed:
@@ -219,6 +229,8 @@ def _objects(url: str) -> Iterator[Remote | Missed]:
     require_package("fsspec")
     import fsspec
 
+    if is_offline() and not url.startswith(_LOCAL):
+        raise error("E0830", f"cannot open `{url[:120]}`: archdsl is offline", status=2, help="leave out `--offline`")
     try:
         system, path = fsspec.core.url_to_fs(url)
         if glob.has_magic(path):

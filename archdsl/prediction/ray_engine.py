@@ -7,6 +7,7 @@ for ever (docs.ray.io, "Ray Data: execution options and resource limits").
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,6 +68,7 @@ class RayEngine:
 
         started = not ray.is_initialized()
         if started:
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that starts here reports to nobody
             try:
                 ray.init(self.address, log_to_driver=False, logging_level="ERROR")
             except (ConnectionError, ValueError, RuntimeError) as problem:

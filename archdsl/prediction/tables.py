@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from archdsl.diagnostics import json_visible
 from archdsl.packages import require_package
 from archdsl.prediction.result import Missed, ModelInfo, Prediction, Row, image_data, info_data, shown_name
+from archdsl.report.table import csv_text
 
 TableFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 
@@ -65,8 +66,9 @@ def csv_table(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
 
 def _csv_line(cells: list[object]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return json_visible(line.getvalue()).encode()
+    texts = (csv_text(cell) if isinstance(cell, str) else cell for cell in cells)
+    csv.writer(line, lineterminator="\n").writerow(texts)
+    return line.getvalue().encode()
 
 
 def parquet(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:

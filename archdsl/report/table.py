@@ -249,3 +249,9 @@ def in_short(value: int) -> str:
 def in_bytes(value: int) -> str:
     """Return a number of bytes with a decimal unit: `102.4 MB`."""
     return f"{in_short(value)}B"
+
+
+def csv_text(text: str) -> str:
+    """Escape control characters, and prefix a text with `'` if a spreadsheet would read it as a formula."""
+    text = escape_control(text)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text

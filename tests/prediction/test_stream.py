@@ -235,6 +235,10 @@ def test_files_lists_globs_and_names_of_globs(folder: Path, tmp_path: Path, monk
         str(folder / "01.png"),
         str(folder / "sub" / "00.png"),
     ]
+    listed.write_text("memory://a/x.png\n")
+    (url,) = find_files([f"@{listed}"])
+    assert isinstance(url, Missed)
+    assert "a list cannot name a URL" in url.problems[0].message
     odd = tmp_path / "a[1].png"
     odd.touch()
     assert find_files([odd]) == [odd], "an existing name is no pattern"
@@ -256,7 +260,7 @@ def test_names_from_standard_input(model: Path, folder: Path) -> None:
     assert result.exit_code == 2, "a name that does not exist is a wrong argument"
 
 
-def test_objects_of_a_store(model: Path, folder: Path) -> None:
+def test_objects_of_a_store(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec = pytest.importorskip("fsspec")
     store = fsspec.filesystem("memory")
     for name in ("a/x.png", "a/b/y.png", "a/broken.png", "a/notes.txt"):
@@ -272,6 +276,8 @@ def test_objects_of_a_store(model: Path, folder: Path) -> None:
     assert all(isinstance(row, Missed) and row.problems for row in rows[6:])
     alone = open_predictor(model).run(folder / "01.png")
     assert _near(rows[3], alone)
+    monkeypatch.setenv("ARCHDSL_OFFLINE", "1")
+    assert refused(lambda: archdsl.predict_stream(model, "s3://bucket/x.png")) == "E0830"
 
 
 @pytest.mark.slow
@@ -308,6 +314,13 @@ def test_the_formats_have_the_same_rows(model: Path, folder: Path, tmp_path: Pat
     document = json.loads(run("predict", model, folder, broken, "--format", "json").stdout)
     assert [row["image"] for row in document["images"]] == [row["image"] for row in rows[:-1]]
     assert [row["code"] for row in document["failures"]] == ["E0804"]
+
+
+def test_labels_of_a_model_are_no_formulas_in_csv(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    archdsl.loads(SPEC.replace("[cat, dog, cow]", "['=1+2', '@x', '-y']")).to_onnx(path)
+    (row,) = csv.DictReader(io.StringIO(run("predict", path, CAT, "--format", "csv", "--top", 3).stdout))
+    assert {row[f"label_{rank}"] for rank in (1, 2, 3)} == {"'=1+2", "'@x", "'-y"}
 
 
 def test_requested_outputs(model: Path, folder: Path, tmp_path: Path) -> None:
