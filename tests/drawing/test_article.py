@@ -152,7 +152,7 @@ def test_a_dense_block_runs_down_in_a_column_and_beside_other_blocks() -> None:
     assert width_of(ET.fromstring(both)) < width_of(wide)
 
 
-@pytest.mark.parametrize("name", ["perceptron", "edge_filter", "resnet20", "densenet121"])
+@pytest.mark.parametrize("name", ["perceptron", "edge_filter", "googlenet_2014", "resnet20", "densenet121"])
 def test_a_figure_is_readable_in_a_column_and_not_enlarged(name: str) -> None:
     options = Options(width_mm=85)
     painter, smallest = best(attempts, Request(archdsl.load(name).graph, options=options))

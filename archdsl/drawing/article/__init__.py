@@ -85,7 +85,7 @@ def _of_scope(graph: Graph, scope: Scope, theme: Theme, narrow: bool) -> Figure:
     if scope.kind == "residual":
         return block_figure(graph, scope, RESIDUAL, theme)
     around = _call(scope)
-    return block_figure(graph, around, INCEPTION if _covers(graph, scope, around) else "a block", theme)
+    return block_figure(graph, around, INCEPTION if _covers(graph, scope, around) else "a block", theme, narrow)
 
 
 def _first(graph: Graph) -> Subject | None:

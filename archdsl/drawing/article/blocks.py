@@ -31,7 +31,7 @@ INCEPTION = "an inception block"
 BESIDE = 92.0
 """Space for the windows of an inception block."""
 GAP = 17.0
-APART = 13.0
+APART = 9.0
 """Space between branches."""
 RADIUS = 7.0
 
@@ -65,18 +65,21 @@ class _BoxColumn:
         self.height = max(self.height, y + other.height)
 
 
-def block_figure(graph: Graph, scope: Scope, kind: str, theme: Theme) -> Figure:
+def block_figure(graph: Graph, scope: Scope, kind: str, theme: Theme, narrow: bool = False) -> Figure:
     """Return the figure of a block with every layer in it; `kind` is what the title calls it.
 
     If these are more than `MOST_BOXES` boxes, or an arrow would cross a box, inner blocks are a box each. A residual
-    block has the labels x and F(x). Raises E0717 (status 2) if there is no such drawing.
+    block has the labels x and F(x). A `narrow` inception block has its channels in the second line of a box, and no
+    windows. Raises E0717 (status 2) if there is no such drawing.
     """
     part = Part(scope.path, scope.path, "block", (range(scope.first, scope.end),), scope)
     outputs = crossing(graph, part.ids)[1]
     for level in LEVELS if len(outputs) == 1 else ():
         staged = stage(graph, None, level, part)
         if len(set(staged.stage_of) - {-1}) <= MOST_BOXES:
-            figure, spots = _placed(graph, staged, kind, theme)
+            if narrow and kind == INCEPTION:
+                _shorten_titles(staged)
+            figure, spots = _placed(graph, staged, kind, theme, narrow)
             if not _crossed(figure, spots):
                 _add_output(figure, graph, scope, spots[max(spots)], theme)
                 return figure
@@ -91,7 +94,14 @@ def block_figure(graph: Graph, scope: Scope, kind: str, theme: Theme) -> Figure:
     )
 
 
-def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme) -> tuple[Figure, dict[int, _BoxSpot]]:
+def _shorten_titles(staged: Staged) -> None:
+    """Move what follows the op in a title to the words below it: `64 relu` below `1x1 conv`."""
+    for one in staged.root.stages():
+        one.title, _, rest = one.title.partition(", ")
+        one.words = (*([rest] if rest else []), *one.words)
+
+
+def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme, narrow: bool) -> tuple[Figure, dict[int, _BoxSpot]]:
     """The figure without its output, and the place of each box by its number."""
     series = arrange(staged)
     column = _series(series, 0)
@@ -101,8 +111,8 @@ def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme) -> tuple[Figu
     branches = branches_of(graph, staged, series, theme) if kind == INCEPTION else []
     hues = {number: branch.hue for branch in branches for number in branch.stages}
     bars = concats(graph, staged, hues) if hues else {}
-    windows = input_grid(branches, theme)
-    left, right = max(column.left + 8, 52.0), column.right + 8
+    windows = None if narrow else input_grid(branches, theme)
+    left, right = max(column.left + 4, 52.0), column.right + 4
     if windows is not None:
         figure.members.append(windows)
         left += BESIDE
