@@ -22,7 +22,19 @@ from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.model.words import describe
 from archdsl.drawing.panels import READ, rows_of
 from archdsl.drawing.request import Request
-from archdsl.drawing.scene import PORTRAIT, Cluster, Item, Path, Point, Polygon, Scene, Text, rectangle, shorten
+from archdsl.drawing.scene import (
+    PORTRAIT,
+    Cluster,
+    Item,
+    Path,
+    Point,
+    Polygon,
+    Scene,
+    Text,
+    arrow_id,
+    rectangle,
+    shorten,
+)
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes import staged_for
@@ -59,6 +71,10 @@ class _Stack:
     below: list[str]
     x: float = 0.0
     y: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return f"stack-{self.stage.path}"
 
     @property
     def width(self) -> float:
@@ -194,12 +210,18 @@ def _balanced(steps: Sequence[float], room: float) -> list[list[int]]:
     return rows
 
 
-def _turn(a: _Stack, b: _Stack, y: float, theme: Theme) -> Path:
+def _turn(a: _Stack, b: _Stack, y: float, theme: Theme) -> Cluster:
     """The way from the end of a row to the start of the next, at y between them."""
     right = a.x + max(a.width, a.room) / 2 + 6
     start, last = Point(a.x + a.width / 2 + 4, a.y), Point(b.x - b.width / 2 - 3, b.y)
     corners = Point(right, a.y), Point(right, y), Point(2, y), Point(2, b.y)
-    return Path((start, *corners, last), theme.arrow, 0.7, head=True, round=4)
+    return _edge(a, b, Path((start, *corners, last), theme.arrow, 0.7, head=True, round=4))
+
+
+def _edge(a: _Stack, b: _Stack, path: Path) -> Cluster:
+    """An arrow from a stack to the next."""
+    ends = a.id, b.id
+    return Cluster("edge", members=[path], id=arrow_id(*ends), ends=ends)
 
 
 def _between(stack: _Stack) -> float:
@@ -236,10 +258,10 @@ def _drawn(stack: _Stack, theme: Theme) -> Cluster:
         else:
             items.append(Polygon(rectangle(x, y, stack.wide, stack.high), color.fill, color.line, 0.6))
     facts = {"shape": "x".join(map(str, stage.shape)), "sheets": str(stack.count)}
-    return Cluster("stack", stage.path, f"{stage.path}: {stage.title}", items, facts, id=stage.path)
+    return Cluster("stack", stage.path, f"{stage.path}: {stage.title}", items, facts, id=stack.id)
 
 
-def _joined(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Item]:
+def _joined(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Cluster | Item]:
     """A window on the map in front and lines to its value; all of a map or vector and lines to all of a vector; or an
     arrow."""
     left, right = a.front, Point(a.front.x + a.wide, a.front.y)
@@ -259,4 +281,5 @@ def _joined(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Item]:
         for down in (0, 1):
             yield Path((Point(x + wide, y + down * high), Point(at.x, at.y + down * dot)), line, 0.5)
     else:
-        yield Path((Point(a.x + a.width / 2 + 4, a.y), Point(b.x - b.width / 2 - 3, b.y)), theme.arrow, 0.7, head=True)
+        ends = Point(a.x + a.width / 2 + 4, a.y), Point(b.x - b.width / 2 - 3, b.y)
+        yield _edge(a, b, Path(ends, theme.arrow, 0.7, head=True))

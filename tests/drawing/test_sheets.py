@@ -96,8 +96,11 @@ def test_signals_are_lines_and_volumes_are_cubes() -> None:
 
 def test_rows_are_balanced_and_joined() -> None:
     scene = drawn(archdsl.load("vgg16"))
-    lines = {round(member.points[-1].y) for member in scene.members if isinstance(member, Path) and member.round}
-    assert len(lines) == 2, "two turns join three rows"
+    edges = [member for member in scene.members if isinstance(member, Cluster) and member.kind == "edge"]
+    turns = [edge for edge in edges if edge.members[0].round]  # type: ignore[union-attr]
+    assert len(turns) == 2, "two turns join three rows"
+    ids = {stack.id for stack in stacks(scene)}
+    assert all(edge.ends is not None and set(edge.ends) <= ids for edge in edges), "arrows follow their stacks"
     narrow = archdsl.load("lenet5_1998").diagram(style="sheets", width_mm=85)
     width, height = (float(ET.fromstring(str(narrow)).get(n, "").removesuffix("pt")) for n in ("width", "height"))
     assert width == pytest.approx(85 / 25.4 * 72, abs=1) and height > width

@@ -38,6 +38,8 @@ DRAWN = [
     ("volumes", "pdf"),
     ("article", "svg"),
     ("article", "tex"),
+    ("sheets", "svg"),
+    ("sheets", "tex"),
 ]
 ANYONE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
