@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from archdsl.network.figure import figure as figure
     from archdsl.prediction.predict import predict as predict
     from archdsl.prediction.predict import predict_stream as predict_stream
+    from archdsl.serving.bundle import bundle as bundle
     from archdsl.timing.bench import bench as bench
     from archdsl.verification.verify import verify as verify
 
@@ -63,6 +64,7 @@ _PLACES = {
     "predict": "prediction.predict",
     "predict_stream": "prediction.predict",
     "bench": "timing.bench",
+    "bundle": "serving.bundle",
     "attribute": "attribution.attribute",
 }
 """Every public name and the module that defines it, which is imported when the name is first used.

@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Compile, run, verify": {
         "compile": "Write an ONNX file, PyTorch source, or weights.",
+        "bundle": "Write the folder of a server or a web page.",
         "passes": "List what each pass changes in an ONNX file.",
         "verify": "Compare every node with a float64 reference.",
         "predict": "Run a network on images.",

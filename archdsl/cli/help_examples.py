@@ -15,6 +15,7 @@ EXAMPLES = {
     "schema": "archdsl schema -o archdsl.schema.json",
     "import": "archdsl import model.onnx -o model.yaml",
     "compile": "archdsl compile resnet50 --weights resnet50.safetensors -o resnet50.onnx",
+    "bundle": "archdsl bundle resnet50 --to triton --weights resnet50.safetensors --embed-preprocess",
     "passes": "archdsl passes resnet50 --disable fold-after",
     "verify": "archdsl verify resnet50 resnet50.onnx",
     "predict": "archdsl predict resnet50.onnx cat.jpg --top 3",

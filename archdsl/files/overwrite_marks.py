@@ -22,6 +22,7 @@ _MARKS = {
     "torch": b"\nMade by archdsl from the spec ",
     "drawing": b"drawn by archdsl",
     "picture": b"made by archdsl",
+    "bundle": b"written by archdsl bundle",
 }
 _COMMENTS = {"dot": b"// ", "mmd": b"%% ", "tex": b"% "}
 """What starts a comment, by format."""
@@ -32,8 +33,8 @@ _PNG_HEAD = 8 + 25
 def has_mark(kind: str) -> Callable[[Path], bool]:
     """Return a function that checks whether a file has the mark of this kind of output.
 
-    `kind` is `onnx`, `onnx data`, `weights`, `torch`, `drawing` or `picture`. A file that only imports archdsl has no
-    mark.
+    `kind` is `onnx`, `onnx data`, `weights`, `torch`, `drawing`, `picture` or `bundle`. A file that only imports
+    archdsl has no mark.
     """
     if kind in _HEADS:
         return lambda path: _HEADS[kind](_head(path))

@@ -71,6 +71,17 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
         lambda: archdsl.check("lenet5", why=True, input="1x32x32"),
         ["check", "lenet5", "--why", "--input", "1x32x32"],
     ),
+    ("bundle", lambda: archdsl.bundle("lenet5", _any("tritn")), ["bundle", "lenet5", "--to", "tritn"]),
+    (
+        "bundle",
+        lambda: archdsl.bundle("lenet5", "triton", max_batch=0),
+        ["bundle", "lenet5", "--to", "triton", "--max-batch", "0"],
+    ),
+    (
+        "bundle",
+        lambda: archdsl.bundle("lenet5", "web", tensorrt=True),
+        ["bundle", "lenet5", "--to", "web", "--tensorrt"],
+    ),
     ("compare", lambda: archdsl.compare("lenet5", sort="colour"), ["compare", "lenet5", "--sort", "colour"]),
     ("compare", lambda: archdsl.compare("lenet5", reverse=True), ["compare", "lenet5", "--reverse"]),
     ("compare", lambda: archdsl.compare("lenet5", input="3x"), ["compare", "lenet5", "--input", "3x"]),

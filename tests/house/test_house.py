@@ -33,7 +33,17 @@ LAYERS = [
     ("runtime",),
     ("compilation",),
     ("network",),
-    ("verification", "differences", "timing", "prediction", "attribution", "library", "weights", "frontends"),
+    (
+        "serving",
+        "verification",
+        "differences",
+        "timing",
+        "prediction",
+        "attribution",
+        "library",
+        "weights",
+        "frontends",
+    ),
     ("cli", "explain", "__init__", "__main__"),
 ]
 """From the bottom up: a file imports only from its own layer and those below."""

@@ -83,6 +83,7 @@ ROOMS = {
     "archdsl.runtime.inputs": "verification",
     "archdsl.runtime.probe": "cli",
     "archdsl.runtime.quantise": "onnx",
+    "archdsl.serving": "serving",
     "archdsl.shapes": "ops",
     "archdsl.source": "language",
     "archdsl.spec": "library",
