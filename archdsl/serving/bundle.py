@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_paths, check_range, conflict
+from archdsl.diagnostics.arguments import check_choice, check_flags, check_paths, check_range, conflict
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.network import Network, as_network
@@ -76,31 +76,18 @@ def bundle(
     Raises E0001 to E0004 for the arguments, E0703 for files that archdsl did not write, E0873 for a runtime without the
     files or a page for a network that is no classifier, and the errors of `load` and `Network.compile`.
     """
-    check_choice("target", target, TARGETS)
     check_choice("precision", precision, DTYPES)
-    check_choice("device", device, KINDS)
-    check_range("max_batch", max_batch, 1, MAX_BATCH)
-    check_range("instances", instances, 1, MAX_INSTANCES)
     check_flags(embed_preprocess=embed_preprocess, tensorrt=tensorrt, force=force)
     check_paths(output=output, runtime=runtime)
-    check_callables(progress=progress)
     settings = TritonSettings(max_batch, instances, device, tensorrt)
-    if target == "web" and settings != TritonSettings():
-        raise conflict("`max_batch`, `instances`, `device` and `tensorrt` apply to the target triton")
-    if target == "triton" and runtime is not None:
-        raise conflict("`runtime` applies to the target web")
-    if tensorrt and (embed_preprocess or device == "cpu"):
-        other = "embed_preprocess" if embed_preprocess else "device"
-        why = "it has no Resize with antialiasing" if embed_preprocess else "it runs on a GPU"
-        raise conflict(f"`tensorrt` does not go with `{other}`: {why}")
+    _check_settings(target, settings, embed_preprocess, runtime)
     network = as_network(source, args, input)
     web = target == "web"
     copied = runtime_files(network, runtime) if web else {}
     folder = Path(output or f"{network.name}-web") if web else Path(output or "models") / network.name
     with tempfile.TemporaryDirectory(prefix="archdsl-") as scratch:
-        model = Path(scratch) / "model.onnx"
         compiled = network.compile(
-            model,
+            Path(scratch) / "model.onnx",
             weights=weights,
             seed=seed,
             precision=precision,
@@ -111,17 +98,36 @@ def bundle(
             progress=progress,
             **reading,
         )
-        place = "" if web else "1/"
-        models = {f"{place}{file.path.name}": file.path for file in compiled.files}
-        texts = (
-            web_files(network, bool(copied) or not _missing(folder))
-            if web
-            else triton_files(network, model, settings, precision)
+        models = [file.path for file in compiled.files]
+        complete = bool(copied) or not _missing(folder)
+        content = (
+            web_files(network, models, copied, complete) if web else triton_files(network, models, settings, precision)
         )
-        inputs = (*network.files, *([weights] if isinstance(weights, (str, os.PathLike)) else ()))
-        files = _write(folder, {**texts, **models, **copied}, inputs, force)
+        files = _write(folder, content, (*network.files, *_paths(weights)), force)
     notes = (*compiled.notes, *(_missing(folder) if web else ()))
     return Bundle(folder, target, files, compiled.weights, compiled.random, notes)
+
+
+def _paths(*values: object) -> tuple[AnyPath, ...]:
+    return tuple(value for value in values if isinstance(value, (str, os.PathLike)))
+
+
+def _check_settings(
+    target: BundleTarget, settings: TritonSettings, embed_preprocess: bool, runtime: AnyPath | None
+) -> None:
+    """Raises E0001, E0002, or E0003 for settings that exclude each other or do not apply to the target."""
+    check_choice("target", target, TARGETS)
+    check_choice("device", settings.device, KINDS)
+    check_range("max_batch", settings.max_batch, 1, MAX_BATCH)
+    check_range("instances", settings.instances, 1, MAX_INSTANCES)
+    if target == "web" and settings != TritonSettings():
+        raise conflict("`max_batch`, `instances`, `device` and `tensorrt` apply to the target triton")
+    if target == "triton" and runtime is not None:
+        raise conflict("`runtime` applies to the target web")
+    if settings.tensorrt and embed_preprocess:
+        raise conflict("`tensorrt` does not go with `embed_preprocess`: it has no Resize with antialiasing")
+    if settings.tensorrt and settings.device == "cpu":
+        raise conflict("`tensorrt` does not go with `device` cpu: it runs on a GPU")
 
 
 def _write(

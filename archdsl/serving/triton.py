@@ -43,11 +43,16 @@ class _Value(NamedTuple):
     dims: tuple[int, ...]
 
 
-def triton_files(network: Network, model: Path, settings: TritonSettings, precision: str) -> dict[str, bytes | Path]:
-    """Return the files beside the model, the configuration first."""
+def triton_files(
+    network: Network, models: Sequence[Path], settings: TritonSettings, precision: str
+) -> dict[str, bytes | Path]:
+    """Return the files of a model by their names in its folder, the configuration first.
+
+    `models` are the ONNX file and that of its external data.
+    """
     import onnx
 
-    graph = onnx.load(model, load_external_data=False).graph
+    graph = onnx.load(models[0], load_external_data=False).graph
     inputs, outputs = ([_value(item) for item in items] for items in (graph.input, graph.output))
     named = network.labels if network.labels is not None else ()
     texts = {
@@ -56,7 +61,8 @@ def triton_files(network: Network, model: Path, settings: TritonSettings, precis
         "client.py": _client(network, inputs, outputs),
         "README.md": _template("triton.md", NAME=network.name, TENSORRT=_ENGINES),
     }
-    return {name: text.encode() for name, text in texts.items()}
+    written: dict[str, bytes | Path] = {name: text.encode() for name, text in texts.items()}
+    return written | {f"1/{path.name}": path for path in models}
 
 
 def _value(item: object) -> _Value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,13 +36,15 @@ def runtime_files(network: Network, folder: str | os.PathLike[str] | None) -> di
     return {**paths}
 
 
-def web_files(network: Network, complete: bool) -> dict[str, bytes | Path]:
-    """Return the page and its data, the page first; without the runtime the README says how to get it."""
+def web_files(
+    network: Network, models: Sequence[Path], runtime: Mapping[str, bytes | Path], complete: bool
+) -> dict[str, bytes | Path]:
+    """Return the files of the page by their names, the page first; unless `complete`, the README says what lacks."""
     texts = {name: (files("archdsl.serving") / "files" / name).read_text(encoding="utf-8") for name in _NAMES}
     facts = {"name": network.name, "input": INPUT, "output": network.output_kind, "labels": network.labels}
     texts["network.json"] = json.dumps(facts, ensure_ascii=False)
     texts["README.md"] = texts.pop("web.md").replace("@RUNTIME@", "" if complete else _missing())
-    return {name: text.encode() for name, text in texts.items()}
+    return {name: text.encode() for name, text in texts.items()} | {path.name: path for path in models} | {**runtime}
 
 
 _NAMES = ("index.html", "page.js", "page.css", "web.md")

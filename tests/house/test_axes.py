@@ -159,6 +159,8 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("differences/report.py", (LISTED,), "before and after, and the columns of a table"),
     ("prediction/predictor.py", (RANK,), "outputs with their batch: those with two axes can be shown as a picture"),
     ("runtime/preprocess.py", tuple(CHECKS), "image files have a height and a width"),
+    ("compilation/embed.py", tuple(CHECKS), "raw pixels of images, and Pillow's names of interpolations"),
+    ("verification/embedded.py", (NAME,), "Pillow's names of interpolations, for images"),
     ("runtime/transforms.py", (RANK, LISTED, NAME), "images in memory have a height and a width"),
     ("runtime/volume.py", (LISTED, INDEX), "a place in the patient has three axes"),
     ("runtime/images/", tuple(CHECKS), "files of images have rows and columns, those of volumes slices, too"),

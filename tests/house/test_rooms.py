@@ -36,6 +36,7 @@ ROOMS = {
     "archdsl.backends.weights": "weights",
     "archdsl.cli": "cli",
     "archdsl.cli.bench": "timing",
+    "archdsl.cli.bundle": "serving",
     "archdsl.cli.diagram": "network",
     "archdsl.cli.diff": "differences",
     "archdsl.cli.expand": "language",

@@ -101,7 +101,7 @@ def test_free_sizes_are_free_for_the_server(tmp_path: Path) -> None:
 def test_the_client_is_python(embed: bool, tmp_path: Path) -> None:
     net = archdsl.loads(SPEC)
     net.to_onnx(tmp_path / "n.onnx", embed_preprocess=embed)
-    text = triton_files(net, tmp_path / "n.onnx", TritonSettings(), "fp32")["client.py"]
+    text = triton_files(net, [tmp_path / "n.onnx"], TritonSettings(), "fp32")["client.py"]
     assert isinstance(text, bytes)
     ast.parse(text)
     assert not re.search(rb"@[A-Z]+@", text)
@@ -159,7 +159,8 @@ def test_the_server_answers_as_predict_does(tmp_path: Path) -> None:
 def start_server(scratch: Path, repository: Path, port: str) -> subprocess.Popen[bytes]:
     """The server of nvidia-pytriton, whose Python backend needs the stub of its Python version beside it."""
     show = "import pytriton, sys; print(pytriton.__path__[0]); print('%d.%d' % sys.version_info[:2])"
-    package, version = subprocess.run([PYTRITON, "-c", show], capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run([PYTRITON, "-c", show], capture_output=True, text=True, check=True, timeout=60)
+    package, version = done.stdout.split()
     home = Path(package) / "tritonserver"
     shutil.copytree(home / "backends", scratch / "backends")
     shutil.copy(home / "python_backend_stubs" / version / "triton_python_backend_stub", scratch / "backends" / "python")
