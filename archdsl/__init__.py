@@ -21,6 +21,7 @@ from archdsl.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from archdsl.attribution.attribute import attribute as attribute
+    from archdsl.attribution.attribute import attribute_stream as attribute_stream
     from archdsl.diagnostics import ArchError as ArchError
     from archdsl.diagnostics import Diagnostic as Diagnostic
     from archdsl.differences.diff import diff as diff
@@ -66,6 +67,7 @@ _PLACES = {
     "bench": "timing.bench",
     "bundle": "serving.bundle",
     "attribute": "attribution.attribute",
+    "attribute_stream": "attribution.attribute",
 }
 """Every public name and the module that defines it, which is imported when the name is first used.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archdsl.cli.attribution import explain_options, open_stream
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
@@ -74,6 +75,7 @@ def running_options(command: Any) -> Any:
 @click.option(
     "--stretch", is_flag=True, help="Map the smallest output value to black, the largest to white. Default: 0 and 1."
 )
+@explain_options
 @running_options
 @arg_option
 @input_option
@@ -111,23 +113,22 @@ def command(
     INPUT is a file, a folder, a glob, @FILE with names, - for names from standard input, or a URL such as
     s3://bucket/folder. Preprocesses images as the spec, or the model's metadata, defines. Prints the most likely
     classes, or writes the image that the network outputs. A SPEC is compiled first; without --weights, its weights are
-    random. An image that cannot be used is a row with its error, and the exit status is 1.
+    random. An image that cannot be used is a row with its error, and the exit status is 1. --explain also writes a map
+    of each input that shows where the score of a class comes from.
     """
-    import archdsl
     from archdsl.prediction.destination import destination
     from archdsl.spec.open import parse_overrides
 
     parts = options["shard"] is not None or engine is not None
     target = destination(format, output, pictures, resume, options["outputs"], parts)
-    with archdsl.predict_stream(
+    with open_stream(
+        target,
         model,
         images,
         weights=weights,
         seed=seed,
         precision=precision,
         device=device,
-        output=target.output,
-        folder=target.folder,
         force=force,
         engine=_engine(engine, ray),
         args=parse_overrides(args),

@@ -29,7 +29,7 @@ def with_class_maps(graph: Graph) -> tuple[Graph, str]:
             f"`{graph.name}` has no class activation maps: its head is not a global average pool of a feature map and "
             "at most one linear layer",
             status=2,
-            help='Grad-CAM and occlusion explain other networks: `archdsl.attribute(..., "gradcam")`',
+            help="Grad-CAM and occlusion explain other networks: `predict --explain gradcam` or `occlusion`",
         )
     features, layer = head.features, head.linear
     shape = (graph.nodes[features.id].shape[0], *features.shape[1:])

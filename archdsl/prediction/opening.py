@@ -15,18 +15,19 @@ from archdsl.diagnostics.arguments import check_choice, check_mappings, check_ra
 from archdsl.network import Network, as_network, label_note
 from archdsl.network.checks import MAX_SEED
 from archdsl.progress import Watch, watched
-from archdsl.runtime.model import check_unchanged, is_model
+from archdsl.runtime.model import check_unchanged, is_model, read_facts
 
 
 class ModelOptions(TypedDict, total=False):
     """How to compile a spec: `weights` and `seed` as `Network.weights`, `precision` (`fp32`, `fp16` or `bf16`), `args`
-    and `input` as `load`."""
+    and `input` as `load`; `cam` as `Network.to_onnx`, also for a compiled model without these maps."""
 
     weights: str | Path | Mapping[str, object] | None
     seed: int | None
     precision: Precision
     args: Mapping[str, object] | None
     input: str | Sequence[int] | None
+    cam: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class ModelSource:
     precision: Precision = "fp32"
     args: Mapping[str, object] | None = None
     input: str | Sequence[int] | None = None
+    cam: bool = False
 
     def __post_init__(self) -> None:
         check_mappings(args=self.args)
@@ -52,19 +54,26 @@ class ModelSource:
         sources = self.source.files if isinstance(self.source, Network) else (self.source,)
         return (*sources, *((self.weights,) if isinstance(self.weights, (str, Path)) else ()))
 
+    @property
+    def compiled(self) -> bool:
+        """Whether it is a compiled model. Raises E0003 if options of a spec are set for one."""
+        if isinstance(self.source, Network) or not is_model(self.source):
+            return False
+        check_unchanged(
+            self.source,
+            weights=self.weights is not None,
+            seed=self.seed is not None,
+            precision=self.precision != "fp32",
+            args=bool(self.args),
+            input=self.input is not None,
+        )
+        return True
+
     @contextmanager
     def opened(self, watch: Watch | None) -> Iterator[tuple[Path, tuple[Diagnostic, ...]]]:
         """The model file, which exists meanwhile, and notes on the network and the weights."""
-        if not isinstance(self.source, Network) and is_model(self.source):
-            check_unchanged(
-                self.source,
-                weights=self.weights is not None,
-                seed=self.seed is not None,
-                precision=self.precision != "fp32",
-                args=bool(self.args),
-                input=self.input is not None,
-            )
-            yield Path(self.source), ()
+        if self.compiled and not (self.cam and not read_facts(str(self.source)).has_class_maps):
+            yield Path(str(self.source)), ()
             return
         network = as_network(self.source, self.args, self.input)
         _check_input(network)
@@ -72,7 +81,7 @@ class ModelSource:
         with tempfile.TemporaryDirectory(prefix="archdsl-") as folder:
             path = Path(folder) / f"{network.name}.onnx"
             progress = watched(watch, f"compiling {network.name}")
-            network.to_onnx(path, values, precision=self.precision, progress=progress)
+            network.to_onnx(path, values, precision=self.precision, cam=self.cam, progress=progress)
             yield path, (*label_note(network.document, network.classes), *values.notes)
 
 

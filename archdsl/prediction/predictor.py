@@ -34,9 +34,9 @@ _MAX_WORD = 20
 
 _ANY_TIME: AbstractContextManager[object] = nullcontext()
 
-Each: TypeAlias = Callable[[npt.NDArray[np.float32], Mapping[str, AnyArray], Prediction], Prediction]
+Each: TypeAlias = Callable[[npt.NDArray[np.float32], Mapping[str, AnyArray], Prediction], Row]
 """Called in a worker thread for each sample with its input `(1, ...)`, all its outputs `(1, ...)` and its prediction;
-returns the prediction, with additions."""
+returns the prediction, with additions, or an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,19 @@ def _fits(batch: Sequence[_Ready], ready: _Ready, most: int) -> bool:
     return len(batch) < most and same_shape and (len(batch) + 1) * values.nbytes <= _MAX_BATCH_BYTES
 
 
+def random_note(name: str, weights: str) -> tuple[Diagnostic, ...]:
+    """Return W0808 if any of a network's weights are random; `weights` is their source."""
+    if weights.startswith("random"):
+        message = f"the weights of `{name}` are random: its predictions are meaningless"
+        help_ = "pass trained weights: `--weights FILE`"
+    elif made := random_patterns(weights):
+        message = f"some weights of `{name}` are random, {made}: its predictions are meaningless"
+        help_ = "train them, or pass weights that have them: `--weights FILE`"
+    else:
+        return ()
+    return (Diagnostic("W0808", message, severity="warning", help=help_),)
+
+
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """A model, and the labels of its classes if its file has them. `turn` limits how many runs are under way."""
@@ -95,15 +108,7 @@ class Predictor:
         notes = []
         if self.model.session.note:
             notes.append(Diagnostic("N0803", self.model.session.note, severity="note"))
-        if self.weights.startswith("random"):
-            message = f"the weights of `{self.name}` are random: its predictions are meaningless"
-            help_ = "pass trained weights: `--weights FILE`"
-            notes.append(Diagnostic("W0808", message, severity="warning", help=help_))
-        elif made := random_patterns(self.weights):
-            message = f"some weights of `{self.name}` are random, {made}: its predictions are meaningless"
-            help_ = "train them, or pass weights that have them: `--weights FILE`"
-            notes.append(Diagnostic("W0808", message, severity="warning", help=help_))
-        return tuple(notes)
+        return (*notes, *random_note(self.name, self.weights))
 
     @property
     def _metadata(self) -> Mapping[str, str]:

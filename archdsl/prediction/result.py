@@ -47,7 +47,8 @@ class OutputRange:
 
 @dataclass(frozen=True, slots=True)
 class PictureFile:
-    """An image that was written; `pixels` describes how values became pixels."""
+    """An image that was written, of an output or of a map that explains one; `pixels` describes how values became
+    pixels."""
 
     path: Path
     pixels: str
@@ -207,11 +208,12 @@ def shown_name(name: str) -> str:
 
 def _image_lines(image: Prediction) -> list[str]:
     lines = [f"  {escape_control(line)}" for line in _class_lines(image)]
-    if image.file is not None and image.picture is not None:
-        channels, height, width = image.picture.shape
-        colours = "grey" if channels == 1 else "colour"
-        path = escape_control(str(image.file.path))
-        lines += [f"  wrote {path}  {width} x {height}, {colours}", f"  {image.file.pixels}"]
+    if image.file is not None:
+        size = ""
+        if image.picture is not None:
+            channels, height, width = image.picture.shape
+            size = f"  {width} x {height}, {'grey' if channels == 1 else 'colour'}"
+        lines += [f"  wrote {escape_control(str(image.file.path))}{size}", f"  {escape_control(image.file.pixels)}"]
     for output in image.outputs:
         shape = " x ".join(map(str, output.shape))
         range_ = f"from {output.least:.4g} to {output.most:.4g}, mean {output.mean:.4g}"

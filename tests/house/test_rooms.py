@@ -35,6 +35,7 @@ ROOMS = {
     "archdsl.backends.torch.node": "verification",
     "archdsl.backends.weights": "weights",
     "archdsl.cli": "cli",
+    "archdsl.cli.attribution": "attribution",
     "archdsl.cli.bench": "timing",
     "archdsl.cli.bundle": "serving",
     "archdsl.cli.diagram": "network",

@@ -1,0 +1,97 @@
+"""Write the maps of many images to a folder: an overlay as PNG and the arrays as NPZ."""
+
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import PngImagePlugin
+
+from archdsl.attribution.explainer import Explainer, Target
+from archdsl.attribution.result import Array, Attribution
+from archdsl.diagnostics import ArchError
+from archdsl.diagnostics.arguments import conflict
+from archdsl.files.atomic import atomic_write
+from archdsl.files.overwrite_marks import has_mark
+from archdsl.prediction.predictor import AnyArray
+from archdsl.prediction.result import Missed, PictureFile, Prediction, Row
+from archdsl.progress import watched
+from archdsl.runtime.recipe import Recipe
+
+_MARK = "made by archdsl"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of the arrays in an NPZ file: the same map gives the same bytes."""
+
+
+@dataclass(slots=True)
+class MapWriter:
+    """Explains each sample of a prediction, and writes `NAME.METHOD.png` and `NAME.METHOD.npz` to `folder`.
+
+    `explainer` and `recipe` are set before the first sample. `inputs` are files that no map may replace. Threads may
+    call it at the same time.
+    """
+
+    folder: Path
+    target: Target
+    force: bool
+    inputs: tuple[str | Path, ...]
+    explainer: Explainer | None = None
+    recipe: Recipe | None = None
+    written: dict[str, str] = field(default_factory=dict)
+    """The sample of each name so far."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, sample: Array, outputs: Mapping[str, AnyArray], row: Prediction) -> Row:
+        """Return the prediction with the file of its overlay, or the error of this sample."""
+        assert self.explainer is not None
+        arrays = [np.asarray(value, np.float32) for value in outputs.values()]
+        try:
+            found = self.explainer.explain_sample(
+                sample, arrays, row.image, self.recipe, self.target, watched(None, "")
+            )
+            path = self._write(found, row)
+        except ArchError as problem:
+            return Missed(row.image, problem.diagnostics, status=problem.status, frame=row.frame)
+        known = self.explainer.notes
+        notes = tuple(note for note in found.notes if note not in known)
+        return replace(row, file=PictureFile(path, found.text().replace("\n", ": ")), notes=(*row.notes, *notes))
+
+    def _write(self, found: Attribution, row: Prediction) -> Path:
+        stem = (
+            Path(row.image).stem
+            if row.frame is None
+            else f"{Path(row.image.removesuffix(f'#{row.frame}')).stem}-{row.frame}"
+        )
+        with self.lock:
+            other = self.written.setdefault(stem, row.image)
+        if other != row.image:
+            raise conflict(f"the maps of `{other}` and `{row.image}` have the same name `{stem}`", "rename an image")
+        path = self.folder / f"{stem}.{found.method}.png"
+        for target, data in ((path.with_suffix(".npz"), _arrays(found)), (path, _picture(found))):
+            with atomic_write(target, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
+                file.write(data)
+        return path
+
+
+def _arrays(found: Attribution) -> bytes:
+    """The map and its grid as the bytes of an NPZ file."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.comment = _MARK.encode()
+        for name in ("map", "grid"):
+            array = io.BytesIO()
+            np.save(array, getattr(found, name))
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), array.getvalue())
+    return data.getvalue()
+
+
+def _picture(found: Attribution) -> bytes:
+    info, data = PngImagePlugin.PngInfo(), io.BytesIO()
+    info.add_text("Comment", _MARK)
+    found.overlay().save(data, "PNG", pnginfo=info)
+    return data.getvalue()

@@ -1,0 +1,137 @@
+"""Maps of many images: `archdsl.attribute_stream` and `archdsl predict --explain`.
+
+Tests `attribution/files.py`, `attribution/explainer.py` and `cli/attribution.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import archdsl
+from archdsl.attribution.explainer import METHODS
+from archdsl.cli import main
+from archdsl.diagnostics import ArchError
+from archdsl.prediction.result import Missed, Prediction
+from tests.attribution.test_attribute import BRIGHT, WEIGHTS, bright, picture
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, name in enumerate("abc"):
+        Image.fromarray(np.roll(picture(), number, 0)).save(folder / f"{name}.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A compiled file without the maps."""
+    path = tmp_path / "bright.onnx"
+    bright().to_onnx(path, WEIGHTS)
+    return path
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_image_has_the_map_of_attribute(method: Any, images: Path, tmp_path: Path) -> None:
+    layer = {"layer": "a"} if method == "gradcam" else {}
+    folder = tmp_path / "deep" / "heat"
+    with archdsl.attribute_stream(
+        bright(), images, folder, method, "dark", weights=WEIGHTS, batch=2, workers=2, **layer
+    ) as stream:
+        rows = list(stream)
+    assert [Path(row.image).name for row in rows] == ["a.png", "b.png", "broken.png", "c.png"]
+    assert [type(row) for row in rows] == [Prediction, Prediction, Missed, Prediction] and stream.status == 1
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        f"{name}.{method}.{kind}" for name in "abc" for kind in ("png", "npz")
+    )
+    for row in rows:
+        if isinstance(row, Prediction):
+            single = archdsl.attribute(bright(), row.image, method, "dark", weights=WEIGHTS, **layer)
+            assert row.file is not None and row.file.path == folder / f"{Path(row.image).stem}.{method}.png"
+            assert single.text().replace("\n", ": ") == row.file.pixels
+            with np.load(row.file.path.with_suffix(".npz")) as arrays:
+                assert np.abs(arrays["map"] - single.map).max() < 1e-6
+                assert np.abs(arrays["grid"] - single.grid).max() < 1e-6
+            assert np.array_equal(np.asarray(Image.open(row.file.path)), np.asarray(single.overlay()))
+
+
+def test_files_are_equal_and_replaced_only_if_archdsl_wrote_them(images: Path, model: Path, tmp_path: Path) -> None:
+    def maps() -> list[archdsl.Diagnostic]:
+        with archdsl.attribute_stream(model, images / "a.png", tmp_path / "heat") as stream:
+            return [problem for row in stream if isinstance(row, Missed) for problem in row.problems]
+
+    assert not maps()
+    npz, png = tmp_path / "heat" / "a.cam.npz", tmp_path / "heat" / "a.cam.png"
+    first = npz.read_bytes(), png.read_bytes()
+    assert not maps() and (npz.read_bytes(), png.read_bytes()) == first
+    png.write_bytes(b"my own")
+    assert [problem.code for problem in maps()] == ["E0703"] and png.read_bytes() == b"my own"
+
+
+def test_two_images_of_one_name(images: Path, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more" / "a.png"
+    other.parent.mkdir()
+    Image.fromarray(picture()).save(other)
+    with archdsl.attribute_stream(model, [images / "a.png", other], tmp_path / "heat") as stream:
+        first, second = stream
+    assert isinstance(first, Prediction) and isinstance(second, Missed)
+    assert second.problems[0].code == "E0003" and "have the same name `a`" in second.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("--explain", "lime"), "E0001"),
+        (("--explain", "cam", "--layer", "a"), "E0003"),
+        (("--explain", "gradcam", "--layer", "b"), "E0881"),
+        (("--explain", "occlusion", "--window", "4", "--stride", "5"), "E0002"),
+        (("--explain", "cam", "-o", "a.png"), "E0003"),
+        (("--explain", "cam", "-o", "rows.jsonl"), "E0003"),
+        (("--explain", "cam", "--target", "grey"), "E0883"),
+        (("--target", "1"), "E0003"),
+        (("--window", "3"), "E0003"),
+    ],
+)
+def test_wrong_usage(args: tuple[str, ...], code: str, images: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = tmp_path / "bright.yaml"
+    spec.write_text(BRIGHT)
+    result = run("predict", spec, images / "a.png", *args)
+    assert result.exit_code == 2 and f"error[{code}]" in result.stderr
+    assert not list(tmp_path.glob("**/*.npz"))
+
+
+def test_the_command_line(images: Path, model: Path, tmp_path: Path) -> None:
+    heat = tmp_path / "heat"
+    result = run(
+        "predict", model, images / "a.png", "--explain", "occlusion", "--window", "4x3", "--stride", "2", "-o", heat
+    )
+    assert result.exit_code == 0, result.stderr
+    assert f"wrote {heat / 'a.occlusion.png'}" in result.stdout
+    assert "dark" in result.stdout and "window 4 x 3, stride 2 x 2, baseline 0" in result.stdout
+    table = tmp_path / "rows.jsonl"
+    result = run("predict", model, images / "a.png", "--explain", "cam", "--pictures", heat, "-o", table)
+    assert result.exit_code == 0, result.stderr
+    row = json.loads(table.read_text())
+    assert row["picture"]["path"] == str(heat / "a.cam.png") and "cam of a" in row["picture"]["pixels"]
+    assert "is not a size" in run("predict", model, images / "a.png", "--explain", "occlusion", "--window", "a").stderr
+
+
+def test_a_folder_that_cannot_be_made(images: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArchError) as caught:
+        archdsl.attribute_stream(model, images, tmp_path / "file" / "heat")
+    assert caught.value.diagnostics[0].code == "E0701"
