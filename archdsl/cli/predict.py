@@ -142,6 +142,9 @@ def command(
             console.print_note(stream.summary)
         else:
             _print(console, stream, target)
+        console.print_diagnostics(stream.warnings)
+        if stream.placement:
+            console.print_note(stream.placement)
     return stream.status
 
 

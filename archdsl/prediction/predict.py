@@ -84,7 +84,12 @@ def predict(
         skipped = tuple(row for row in missed if row.skipped)
         if not images_:
             raise ArchError(failures or tuple(map(_no_image, skipped)), stream.status or 1)
-        known = {"failures": failures, "status": stream.status, "notes": stream.notes, "skipped": skipped}
+        known = {
+            "failures": failures,
+            "status": stream.status,
+            "notes": (*stream.notes, *stream.warnings),
+            "skipped": skipped,
+        }
         return PredictResult(**asdict(stream.info), images=images_, **known)  # type: ignore[arg-type]
 
 

@@ -214,6 +214,17 @@ class PredictStream:
         """The rows so far in one line."""
         return ", ".join(f"{count:,} {what}" for what, count in self.counts.items() if count or what == "images")
 
+    @property
+    def placement(self) -> str:
+        """How many nodes of the first run were on the GPU; empty before it, and on the CPU."""
+        session = self.predictor.model.session
+        return session.place if session.placement else ""
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """W0885 if nodes of the first run were not on the GPU."""
+        return self.predictor.model.session.warnings
+
     def _count(self, row: Row) -> None:
         self.counts["images"] += 1
         if isinstance(row, Missed):

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from click.testing import CliRunner
 
 import archdsl
+from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.runtime import session
 from archdsl.runtime.devices import Place, place_of
 from archdsl.runtime.placement import Recording, misplaced, node_events, summary
 from archdsl.runtime.session import Tuning, open_session
 from archdsl.runtime.tensorrt import cache_options, shape_options
+from tests.support.places import CAT
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -111,6 +114,16 @@ def test_a_node_on_the_cpu_is_a_warning(model: Path, monkeypatch: pytest.MonkeyP
     with_cpu = open_session(model, "cpu")
     with_cpu.run(X)
     assert with_cpu.placement == {} and with_cpu.warnings == () and with_cpu.place == CPU
+
+
+def test_predict_reports_where_nodes_ran(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = _SaysCuda()
+    monkeypatch.setattr(session, "onnxruntime", lambda: fake)
+    result = CliRunner().invoke(main, ["predict", str(model), str(CAT), "--device", "cuda"])
+    assert result.exit_code == 0, result.output
+    assert "warning[W0885]: nodes ran on another provider than CUDAExecutionProvider: 1 Conv" in result.stderr
+    assert f" nodes on {CUDA}" in result.stderr
+    assert [note.code for note in archdsl.predict(model, CAT, device="cuda").notes if note.code == "W0885"]
 
 
 def test_computations_of_shapes_may_run_on_the_cpu() -> None:
