@@ -45,7 +45,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     return numbers if len(numbers) > 1 else numbers[0]
 
 
-def open_stream(target: Destination, model: str, images: tuple[str, ...], **options: Any) -> PredictStream:
+def open_stream(place: Destination, model: str, images: tuple[str, ...], /, **options: Any) -> PredictStream:
     """Return the stream of predictions; with a method among the options it also writes maps.
 
     Raises E0003 for options that need a method, and for a method without a folder.
@@ -55,10 +55,10 @@ def open_stream(target: Destination, model: str, images: tuple[str, ...], **opti
 
     given = {name: value for name in _NAMES if (value := options.pop(name)) is not None}
     if not given:
-        return archdsl.predict_stream(model, images, output=target.output, folder=target.folder, **options)
+        return archdsl.predict_stream(model, images, output=place.output, folder=place.folder, **options)
     if "method" not in given:
         raise conflict(f"`{next(iter(given))}` applies to a map of the input", help="add `--explain METHOD`")
-    place = target.output or target.folder
-    if place is None:
+    folder = place.output or place.folder
+    if folder is None:
         raise conflict("`explain` needs a folder for the maps", help="name one with `--pictures`")
-    return archdsl.attribute_stream(model, images, place, **given, **options)
+    return archdsl.attribute_stream(model, images, folder, **given, **options)

@@ -120,7 +120,7 @@ def command(
     from archdsl.spec.open import parse_overrides
 
     parts = options["shard"] is not None or engine is not None
-    target = destination(format, output, pictures, resume, options["outputs"], parts)
+    target = destination(format, output, pictures, resume, options["outputs"], parts, options["method"] is not None)
     with open_stream(
         target,
         model,

@@ -37,11 +37,12 @@ def destination(
     resume: bool,
     outputs: Sequence[str],
     parts: bool = False,
+    maps: bool = False,
 ) -> Destination:
     """Decide by the format, or else by the suffix of `output`; with `parts` (a shard) it is a folder of JSON lines.
 
-    `output` is the table, but for `text` and `json` the place of pictures. Raises E0001 or E0003 for arguments that do
-    not fit each other.
+    `output` is the table, but for `text` and `json` the place of pictures; a folder for `maps` need not exist. Raises
+    E0001 or E0003 for arguments that do not fit each other.
     """
     named = SUFFIXES.get(Path(output).suffix.lower()) if output and not os.path.isdir(output) else None
     format = format or named or ("jsonl" if resume or parts else "text")
@@ -49,7 +50,7 @@ def destination(
         if resume or outputs:
             name = "resume" if resume else "outputs"
             raise conflict(f"`{name}` needs a table: the format jsonl, csv or parquet", help="add `--format jsonl`")
-        if output and not Path(output).suffix and not os.path.isdir(output):
+        if output and not Path(output).suffix and not os.path.isdir(output) and not maps:
             help = "create it first; for a folder of tables add `--format jsonl`"
             raise conflict(f"there is no folder `{output}` for the images", help)
         return Destination(format, None, pictures if output is None else output, ".")
