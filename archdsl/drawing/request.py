@@ -77,8 +77,6 @@ class Options:
         if self.paper is not None:
             check_choice("paper", self.paper, PAPERS)
             self._set(**PAPERS[self.paper]._asdict(), theme="print" if self.theme == "auto" else self.theme)
-        if self.width_mm or self.height_mm:
-            self._set(height_mm=PAGE_MM, min_font=MIN_FONT)
         for name, size in (("width_mm", self.width_mm), ("height_mm", self.height_mm)):
             if size is not None:
                 check_range(name, size, 20, 2000)
@@ -104,11 +102,11 @@ class Options:
 
     @property
     def target(self) -> Target | None:
-        """The space on paper; None if neither a size nor a font size on paper is requested."""
-        if self.min_font is None:
+        """The space on paper; None if neither a size nor a smallest font size on paper is requested."""
+        if self.width_mm is self.height_mm is self.min_font is None:
             return None
-        height = PAGE_MM if self.height_mm is None else self.height_mm
-        return Target(Sheet(self.width_points or PORTRAIT.width, height * _MM), self.min_font)
+        height, least = self.height_mm or PAGE_MM, self.min_font or MIN_FONT
+        return Target(Sheet(self.width_points or PORTRAIT.width, height * _MM), least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ import archdsl
 from archdsl.axes import axes_of
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.drawing.diagram import diagram
+from archdsl.drawing.diagram import diagram, draw
 from archdsl.drawing.metrics import FONTS
 from archdsl.drawing.picture import _GLYPHS
-from archdsl.drawing.request import Options
+from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Hatch, Polygon
 from archdsl.drawing.theme import THEMES, Theme
 from archdsl.drawing.volumes.paint import box, faces
@@ -124,10 +124,27 @@ def test_words_are_broken_and_left_out_before_the_drawing_is_refused() -> None:
     calls = "".join(f"\n  - dual(64, 16, {n}, true)" for n in range(101, 141))
     block = "blocks:\n  dual(a, b, c, d): [3x3 conv a, 3x3 conv b, 3x3 conv c]"
     graph = archdsl.loads(f"input: 3x32x32\n{block}\nnet:{calls}").graph
-    wide, narrow = drawn(graph, width_mm=260), drawn(graph, width_mm=110)
-    assert "dual(64, 16, 101, true)" in wide.letters and "true)" in narrow.letters
+    wide, narrow = drawn(graph, width_mm=260), drawn(graph, width_mm=100)
+    assert "dual(64, 16, 101, true)" in wide.letters and "101, true)" in narrow.letters
     done = CliRunner().invoke(main, ["diagram", "lenet5", "-o", "-", "--width", "20"])
     assert done.exit_code == 2 and "error[E0721]" in done.stderr and not done.stdout
+
+
+def test_a_figure_that_fills_the_width_is_refused_only_on_request() -> None:
+    graph = archdsl.load("densenet121").graph
+    assert min(drawn(graph, "article", width_mm=60).letters.values()) < 6
+    with pytest.raises(ArchError, match="at least 7 points") as refused:
+        drawn(graph, "article", width_mm=60, min_font=7)
+    fits = re.search(r"--width (\d+)`", refused.value.diagnostics[0].help or "")
+    assert fits is not None
+    assert min(drawn(graph, "article", width_mm=int(fits[1]), min_font=7).letters.values()) >= 6.99
+
+
+def test_a_figure_of_two_networks_divides_its_paper() -> None:
+    lenet, resnet = (archdsl.load(name).graph for name in ("lenet5", "resnet20"))
+    page = measured(draw([Request(graph, options=Options(width_mm=170)) for graph in (lenet, resnet)]).data)
+    assert page.width == pytest.approx(170, abs=0.05) and min(page.letters.values()) >= 5.99
+    assert {"(a) lenet5", "(b) resnet20"} <= set(page.letters)
 
 
 def test_the_smallest_label_is_reported(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ def printed(scene: Scene, options: Options = Options()) -> Print:
     sheet = scene.paper if target is None else target.sheet
     largest = options.font_size / scene.body if options.font_size and scene.body else 1.0
     room = largest if sheet is None else min(sheet.width / scene.width, sheet.height / scene.height)
-    factor = min(room, largest) if scene.body or target is None else sheet.width / scene.width if sheet else 1.0
-    width = factor * scene.width if options.width_points is None else options.width_points
+    width = options.width_points
+    factor = min(room, largest) if scene.body or width is None else width / scene.width
+    width = factor * scene.width if width is None else width
     sizes = (item.size for item in scene.items() if isinstance(item, Text))
     return Print(factor, width, factor * min(sizes, default=scene.body))
 

@@ -17,6 +17,8 @@ Attempts: TypeAlias = Callable[[Request], Iterator[Painter]]
 """A function that yields drawings, the best first; without a size on paper, the first one is drawn."""
 _WIDTHS_MM = (85, 100, 122, 140, 170, 182, 210, 260, 320, 400, 600, 1000)
 """Widths that a refusal tries: columns, pages, posters."""
+_MM = 25.4 / 72
+"""Millimetres in a point."""
 _GAP_MM, _CAPTION_MM = 4, 15
 """Space around the pictures of a figure, and below them."""
 
@@ -25,11 +27,11 @@ def readable(attempts: Attempts, request: Request) -> Painter:
     """Return the first drawing whose smallest text has the requested size on paper; without a size, the first one.
 
     Raises E0721 (status 2) if there is none; the help says which width or font size would fit. Drawings that fill the
-    width are not refused.
+    width are refused only if a smallest font size is set.
     """
     painter, smallest = best(attempts, request)
     target = request.options.target
-    if target is None or smallest >= target.least or not painter(PRINT).body:
+    if target is None or smallest >= target.least or not (request.options.min_font or painter(PRINT).body):
         return painter
     raise _unreadable(attempts, request, smallest)
 
@@ -51,7 +53,7 @@ def figures(attempts: Attempts, requests: Sequence[Request], request: Request) -
     for count in range(len(requests), 0, -1):
         width = options.width_mm and max((options.width_mm - _GAP_MM * (count + 1)) // count, 20)
         rows = -(-len(requests) // count)
-        height = options.height_mm and max((options.height_mm - _CAPTION_MM) // rows - _GAP_MM, 20)
+        height = options.target and max((round(options.target.sheet.height * _MM) - _CAPTION_MM) // rows - _GAP_MM, 20)
         part = replace(options, title="", width_mm=width, height_mm=height)
         yield side_by_side([best(attempts, replace(each, options=part, beside=True))[0] for each in requests], options)
 
@@ -59,7 +61,7 @@ def figures(attempts: Attempts, requests: Sequence[Request], request: Request) -
 def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchError:
     options, target = request.options, request.options.target
     assert target is not None
-    width_mm = round(target.sheet.width / 72 * 25.4)
+    width_mm = round(target.sheet.width * _MM)
     fits = [f"`--min-font {int(largest * 10) / 10:g}`"]
     needed = 0.7 * width_mm * target.least / largest
     for wider in (mm for mm in _WIDTHS_MM if mm > max(width_mm, needed)):
@@ -67,7 +69,7 @@ def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchErr
         if best(attempts, wide)[1] >= target.least:
             fits.insert(0, f"`--width {wider}`")
             break
-    place = f"{width_mm} mm x {target.sheet.height / 72 * 25.4:.0f} mm"
+    place = f"{width_mm} mm x {target.sheet.height * _MM:.0f} mm"
     return error(
         "E0721",
         f"`{request.graph.name[:80]}` cannot be drawn at {place} with text of at least {target.least:g} points: the "
