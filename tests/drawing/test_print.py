@@ -132,12 +132,12 @@ def test_words_are_broken_and_left_out_before_the_drawing_is_refused() -> None:
 
 def test_a_figure_that_fills_the_width_is_refused_only_on_request() -> None:
     graph = archdsl.load("densenet121").graph
-    assert min(drawn(graph, "article", width_mm=60).letters.values()) < 6
-    with pytest.raises(ArchError, match="at least 7 points") as refused:
-        drawn(graph, "article", width_mm=60, min_font=7)
+    assert min(drawn(graph, "article", width_mm=40).letters.values()) < 6
+    with pytest.raises(ArchError, match="at least 8 points") as refused:
+        drawn(graph, "article", width_mm=40, min_font=8)
     fits = re.search(r"--width (\d+)`", refused.value.diagnostics[0].help or "")
     assert fits is not None
-    assert min(drawn(graph, "article", width_mm=int(fits[1]), min_font=7).letters.values()) >= 6.99
+    assert min(drawn(graph, "article", width_mm=int(fits[1]), min_font=8).letters.values()) >= 7.99
 
 
 def test_a_figure_of_two_networks_divides_its_paper() -> None:
