@@ -118,6 +118,7 @@ def test_text_is_as_large_as_the_page_allows_and_no_larger_than_requested() -> N
     )
     assert drawn(graph, width_mm=170, font_size=8).letters["bottleneck(64)"] == pytest.approx(8, abs=0.02)
     assert drawn(graph, width_mm=170, height_mm=80).height <= 80.1
+    assert min(drawn(graph, width_mm=170, min_font=10).letters.values()) == pytest.approx(10, abs=0.01), "enlarged"
 
 
 def test_words_are_broken_and_left_out_before_the_drawing_is_refused() -> None:

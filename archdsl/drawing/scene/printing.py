@@ -20,19 +20,21 @@ class Print(NamedTuple):
 def printed(scene: Scene, options: Options = Options()) -> Print:
     """Return the size of a scene on paper.
 
-    With a size on paper, it is as large as that and the font size allow, which is by default that of the scene; a
-    narrower scene is in the middle of the picture. A scene without main labels fills the width. Otherwise the scene has
-    its own size, scaled down to its sheet.
+    With a size on paper, it is as large as that and the font size allow, which is by default that of the scene, or as
+    large as the smallest text requires; a narrower scene is in the middle of the picture. A scene without main labels
+    fills the width. Otherwise the scene has its own size, scaled down to its sheet.
     """
     target = options.target
     sheet = scene.paper if target is None else target.sheet
-    largest = options.font_size / scene.body if options.font_size and scene.body else 1.0
+    smallest = min((item.size for item in scene.items() if isinstance(item, Text)), default=scene.body or 1.0)
+    largest = 1.0 if target is None else max(1.0, target.least / smallest)
+    if options.font_size and scene.body:
+        largest = options.font_size / scene.body
     room = largest if sheet is None else min(sheet.width / scene.width, sheet.height / scene.height)
     width = options.width_points
     factor = min(room, largest) if scene.body or width is None else width / scene.width
     width = factor * scene.width if width is None else width
-    sizes = (item.size for item in scene.items() if isinstance(item, Text))
-    return Print(factor, width, factor * min(sizes, default=scene.body))
+    return Print(factor, width, factor * smallest)
 
 
 def centred(scene: Scene, size: Print) -> Scene:
