@@ -1,6 +1,6 @@
 """Write the rows of a run to a file, or to a folder with one file per chunk, which a killed run resumes.
 
-A file of a chunk is written atomically: it exists if and only if the chunk is finished. `manifest.json` has the hashes
+A file of a chunk is written atomically: it exists if and only if the chunk is finished. `_manifest.json` has the hashes
 of all that decides the rows, so that no run adds to the rows of another one.
 """
 
@@ -28,7 +28,7 @@ from archdsl.prediction.result import Prediction, Row
 from archdsl.prediction.tables import TABLES, Columns, TableFormat
 
 SUFFIXES: dict[str, TableFormat] = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"
 
 
 def write_table(
@@ -49,7 +49,7 @@ def write_table(
 
 
 def _saved(
-    rows: Iterable[Row], path: Path, outputs: tuple[str, ...], count: int, target: Mapping[str, Any]
+    rows: Iterable[Row], path: Path, outputs: Iterable[str], count: int, target: Mapping[str, Any]
 ) -> Iterator[Row]:
     """Pass the rows on, and write the requested outputs on the way; the files are in place after the last row."""
     with ExitStack() as files:

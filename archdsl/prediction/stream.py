@@ -145,7 +145,8 @@ class PredictStream:
     @property
     def columns(self) -> Columns:
         """The columns of a table of the rows."""
-        return Columns(self.job.reading.top, self.job.reading.outputs)
+        types = {value.name: value.type for value in self.predictor.model.session.inference.get_outputs()}
+        return Columns(self.job.reading.top, {name: types[name] for name in self.job.reading.outputs})
 
     @property
     def info(self) -> ModelInfo:
@@ -188,7 +189,7 @@ class PredictStream:
         """Write the rows to a table, completely or not at all, or to a folder with one table per chunk.
 
         `output` is a file `.jsonl`, `.csv` or `.parquet`, or a folder, whose tables have the `format` (default:
-        `jsonl`). A folder's `manifest.json` has hashes of the model, the options and the list of samples. With
+        `jsonl`). A folder's `_manifest.json` has hashes of the model, the options and the list of samples. With
         `resume`, finished chunks of the folder are left as they are; `force` replaces a file. After a kill at any
         moment, a run with `resume` completes the folder, in which every image then is once.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from archdsl.diagnostics import json_visible
@@ -17,16 +16,20 @@ from archdsl.report.table import csv_text
 
 TableFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 
-_GROUP = 1024
-"""Rows of a row group of Parquet, which are in memory at the same time."""
+_GROUP = 256
+_GROUP_BYTES = 1 << 23
+"""Rows, and bytes of their requested outputs, of a row group of Parquet, which are in memory at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns that depend on the run: of the `top` classes in CSV, and of the requested `outputs` in Parquet."""
+    """The columns that depend on the run: of the `top` classes in CSV, and of the requested `outputs` in Parquet.
+
+    `outputs` are ONNX Runtime's types by name: `tensor(float)`.
+    """
 
     top: int
-    outputs: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 def row_data(row: Row) -> dict[str, Any]:
@@ -80,21 +83,29 @@ def parquet(rows: Iterable[Row], columns: Columns) -> Iterator[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sink = _Sink()
-    rest, writer = iter(rows), None
-    while group := list(islice(rest, _GROUP)):
-        data = [{**row_data(row), **_values(row, columns)} for row in group]
-        for row in data:
-            row["outputs"] = json.dumps(row["outputs"], ensure_ascii=False)
-        if writer is None:
-            schema = _schema(pa, group, columns)
-            writer = pq.ParquetWriter(sink, schema, compression="zstd")
-        writer.write_table(pa.Table.from_pylist(data, schema))
-        yield sink.taken()
-    if writer is None:
-        writer = pq.ParquetWriter(sink, _schema(pa, [], columns))
-    writer.close()
+    sink, schema = _Sink(), _schema(pa, columns)
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for group in _groups(rows):
+            data = [{**row_data(row), **_values(row, columns)} for row in group]
+            for row in data:
+                row["outputs"] = json.dumps(row["outputs"], ensure_ascii=False)
+            writer.write_table(pa.Table.from_pylist(data, schema))
+            yield sink.taken()
     yield sink.taken()
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield the rows in lists of bounded length and memory."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += sum(value.nbytes for value in row.values.values()) if isinstance(row, Prediction) else 0
+        if len(group) == _GROUP or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _values(row: Row, columns: Columns) -> dict[str, object]:
@@ -107,15 +118,15 @@ def _values(row: Row, columns: Columns) -> dict[str, object]:
     return cells
 
 
-def _schema(pa: Any, rows: Iterable[Row], columns: Columns) -> Any:
+def _schema(pa: Any, columns: Columns) -> Any:
     best = pa.struct([("index", pa.int32()), ("label", pa.string()), ("value", pa.float64())])
     fields = [(name, pa.string()) for name in ("image", "status", "code", "message", "measure", "outputs")]
     fields += [("frame", pa.int32()), ("top", pa.list_(best)), ("notes", pa.list_(pa.string()))]
     fields += [("picture", pa.struct([("path", pa.string()), ("pixels", pa.string())]))]
-    values = next((row.values for row in rows if isinstance(row, Prediction)), {})
-    for name in columns.outputs:
-        kind = pa.from_numpy_dtype(values[name].dtype) if name in values else pa.float32()
-        fields += [(f"output {name}", pa.list_(kind)), (f"shape {name}", pa.list_(pa.int64()))]
+    for name, type_ in columns.outputs.items():
+        kind = type_.removeprefix("tensor(").removesuffix(")")
+        kind = {"float": "float32", "double": "float64"}.get(kind, kind)
+        fields += [(f"output {name}", pa.list_(getattr(pa, kind)())), (f"shape {name}", pa.list_(pa.int64()))]
     return pa.schema(fields)
 
 

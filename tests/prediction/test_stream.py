@@ -332,6 +332,7 @@ def test_requested_outputs(model: Path, folder: Path, tmp_path: Path) -> None:
     archdsl.predict_stream(model, inputs, outputs=[name]).write(tmp_path / "out.jsonl")
     archdsl.predict_stream(model, inputs, outputs=["all"]).write(tmp_path / "out.parquet")
     archdsl.predict_stream(model, inputs, outputs=[name], chunk=16).write(tmp_path / "parts")
+    archdsl.predict_stream(model, inputs, outputs=[name], chunk=16).write(tmp_path / "folder", "parquet")
     array = np.load(tmp_path / f"out.{name}.npy")
     assert array.shape == (COUNT + 1, 3)
     assert np.isnan(array[0]).all()
@@ -340,6 +341,7 @@ def test_requested_outputs(model: Path, folder: Path, tmp_path: Path) -> None:
     assert table[f"output {name}"][0] is None
     assert np.array_equal(np.array(table[f"output {name}"][1:], np.float32), array[1:])
     assert table[f"shape {name}"][1] == [3]
+    assert parquet.read_table(tmp_path / "folder").to_pydict()["image"] == table["image"], "pyarrow reads the folder"
     parts = [np.load(path) for path in sorted((tmp_path / "parts").glob("*.npy"))]
     assert [len(part) for part in parts] == [16, COUNT + 1 - 16]
     np.testing.assert_allclose(np.concatenate(parts), array, rtol=1e-6)
@@ -394,7 +396,7 @@ def test_a_run_is_resumed_by_the_same_run_only(model: Path, folder: Path, tmp_pa
     ):
         assert refused(lambda changed=changed: changed().write(out, resume=True)) == "E0831"
     assert refused(lambda: archdsl.predict_stream(model, folder, chunk=8).write(out, "csv", resume=True)) == "E0831"
-    (out / "manifest.json").write_text("{")
+    (out / "_manifest.json").write_text("{")
     assert refused(lambda: archdsl.predict_stream(model, folder, chunk=8).write(out, resume=True)) == "E0831"
 
 
