@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -33,6 +34,10 @@ DRAWN = [
     ("graph", "png"),
     ("graph", "pdf"),
     ("graph", "tex"),
+    ("graph", "pptx"),
+    ("graph", "drawio"),
+    ("volumes", "drawio"),
+    ("article", "pptx"),
     ("volumes", "svg"),
     ("volumes", "tex"),
     ("volumes", "pdf"),
@@ -103,7 +108,12 @@ def test_drawings(style: str, format: str, hostile: str, tmp_path: Path) -> None
     run("diagram", "e.yaml", "--style", style, "-o", str(path), "--title", TEXTS[hostile], "--legend")
     data = path.read_bytes()
     assert len(data) < 3_000_000
-    if format in ("png", "pdf"):
+    if format == "pptx":
+        with zipfile.ZipFile(path) as archive:
+            slide = archive.read("ppt/slides/slide1.xml").decode()
+            ElementTree.fromstring(slide)
+            assert not re.search("[\u202a-\u202e\u2066-\u2069]|hlinkClick", slide)
+    if format in ("png", "pdf", "pptx"):
         return
     text = data.decode()
     assert not re.search("[\u202a-\u202e\u2066-\u2069]", text), "text is turned around"
@@ -120,6 +130,11 @@ def test_drawings(style: str, format: str, hostile: str, tmp_path: Path) -> None
         )
         assert not any(key.startswith("on") for _, attributes in tags for key in attributes)
         assert not any(tag == "img" for tag, _ in tags)
+    if format == "drawio":
+        labels = [cell.get("value", "") for cell in ElementTree.fromstring(text).iter("mxCell")]
+        assert {tag for label in labels for tag in re.findall(r"<\s*([^\s>]+)", label)} <= {
+            *("font", "/font", "b", "/b", "br")
+        }
     if format == "tex":
         assert "\\input{/etc" not in text and "\\write18" not in text
     if format == "dot" and (dot := shutil.which("dot")):

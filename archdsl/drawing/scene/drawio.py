@@ -11,7 +11,19 @@ from html import escape
 
 from archdsl.drawing.scene import Circle, Fill, Hatch, Path, Point, Polygon, Raster, Scene
 from archdsl.drawing.scene.svg import number
-from archdsl.drawing.scene.things import Line, Piece, Rect, Thing, axis_aligned, extent, pieces, route, things
+from archdsl.drawing.scene.things import (
+    Line,
+    Piece,
+    Rect,
+    Thing,
+    alignment,
+    axis_aligned,
+    gap,
+    pieces,
+    route,
+    things,
+    union,
+)
 from archdsl.report.text import visible, xml
 
 _APART = 14.0
@@ -26,7 +38,7 @@ def to_drawio(scenes: Sequence[Scene]) -> bytes:
 
 def _page(n: int, scene: Scene) -> str:
     parts = things(scene)
-    boxes = {part.name: _union([piece.bounds for piece in pieces(part)]) for part in parts if part.ends is None}
+    boxes = {part.name: union([piece.bounds for piece in pieces(part)]) for part in parts if part.ends is None}
     cells = "".join(cell for m, part in enumerate(parts) for cell in _thing(part, f"{part.name or f'item-{m}'}", boxes))
     size = f'pageWidth="{number(scene.width)}" pageHeight="{number(scene.height)}" background="{scene.background}"'
     return (
@@ -44,7 +56,7 @@ def _thing(thing: Thing, id: str, boxes: dict[str, Rect]) -> Iterator[str]:
     if len(own) == 1:
         yield _piece(own[0], id, "1", Point(0, 0))
     elif own:
-        box = _union([piece.bounds for piece in own])
+        box = union([piece.bounds for piece in own])
         yield f'<mxCell id="{id}" style="group;" vertex="1" parent="1">{_geometry(box)}</mxCell>\n'
         yield from (_piece(piece, f"{id}-{n}", id, Point(box.left, box.top)) for n, piece in enumerate(own, 1))
 
@@ -99,10 +111,6 @@ def _arrow(thing: Thing, id: str, boxes: dict[str, Rect]) -> Iterator[str]:
 
 
 # --- geometry --------------------------------------------------------------------------------------------
-
-
-def _union(boxes: Sequence[Rect]) -> Rect:
-    return Rect(*(f(box[n] for box in boxes) for n, f in enumerate((min, min, max, max))))
 
 
 def _geometry(box: Rect) -> str:
@@ -166,22 +174,19 @@ def _words(piece: Piece) -> str:
     style = "html=1;spacing=0;overflow=visible;fontFamily=Helvetica;"
     if not piece.lines:
         return style
-    box = piece.bounds
-    words = _union([extent(text) for line in piece.lines for text in line])
-    anchor = {"start": "left", "middle": "center", "end": "right"}[piece.lines[0][0].anchor]
-    beside = abs(words.middle.x - box.middle.x) > 0.2 * (box.right - box.left)
-    if piece.outline is not None and (beside or abs(words.middle.y - box.middle.y) > 0.2 * (box.bottom - box.top)):
-        inner = f"spacingLeft={number(max(words.left - box.left, 0))};spacingTop={number(max(words.top - box.top, 0))};"
-        return f"{style}align=left;verticalAlign=top;{inner}"
-    return f"{style}align={anchor if piece.outline is None else 'center'};verticalAlign=middle;"
+    across, inset, top = alignment(piece)
+    align = {"start": "left", "middle": "center", "end": "right"}[across]
+    edge = f"spacing{align.capitalize()}={number(inset)};" if inset else ""
+    place = "verticalAlign=middle;" if top is None else f"verticalAlign=top;spacingTop={number(top)};"
+    return f"{style}align={align};{edge}{place}"
 
 
 def _html(line: Line) -> str:
     """A line of text as the HTML of a label."""
     out = ""
     for n, text in enumerate(line):
-        out += " " if n and extent(text).left - extent(line[n - 1]).right > 0.1 * text.size else ""
         words = escape(visible(text.text))
         words = f"<b>{words}</b>" if text.bold else words
+        out += gap(line, n)
         out += f'<font color="{text.color}" style="font-size:{number(text.size)}px">{words}</font>'
     return out

@@ -14,7 +14,19 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from archdsl.drawing.scene import Circle, Fill, Hatch, Path, Point, Polygon, Raster, Scene, scaled
 from archdsl.drawing.scene.connectors import Connector, Site, connect, facing
-from archdsl.drawing.scene.things import Piece, Rect, Thing, axis_aligned, extent, pieces, route, things
+from archdsl.drawing.scene.things import (
+    Line,
+    Piece,
+    Rect,
+    Thing,
+    alignment,
+    axis_aligned,
+    gap,
+    pieces,
+    route,
+    things,
+    union,
+)
 from archdsl.packages import require_package
 from archdsl.report.text import visible, xml
 
@@ -107,7 +119,7 @@ class _Slide:
             yield from (self._shape(piece, thing) for piece in own)
         elif own:
             number = self._number()
-            box = _union([piece.bounds for piece in own])
+            box = union([piece.bounds for piece in own])
             place = _place(box)
             inner = "".join(self._shape(piece, thing._replace(title="")) for piece in own)
             child = place.replace("a:off", "a:chOff").replace("a:ext", "a:chExt")
@@ -129,7 +141,7 @@ class _Slide:
         kind = "" if item is not None else ' txBox="1"'
         return (
             f"<p:sp {_NAMESPACES}><p:nvSpPr>{_called(number, thing)}<p:cNvSpPr{kind}/><p:nvPr/></p:nvSpPr>"
-            f"<p:spPr><a:xfrm>{_place(box)}</a:xfrm>{geometry}{look}</p:spPr>{_text(piece, box)}</p:sp>"
+            f"<p:spPr><a:xfrm>{_place(box)}</a:xfrm>{geometry}{look}</p:spPr>{_text(piece)}</p:sp>"
         )
 
     def _image(self, image: Raster, box: Rect, number: int, thing: Thing) -> str:
@@ -165,10 +177,6 @@ class _Slide:
 
 
 # --- geometry --------------------------------------------------------------------------------------------
-
-
-def _union(boxes: Sequence[Rect]) -> Rect:
-    return Rect(*(f(box[n] for box in boxes) for n, f in enumerate((min, min, max, max))))
 
 
 def _place(box: Rect) -> str:
@@ -269,33 +277,24 @@ def _line(item: Polygon | Circle | Path) -> str:
     return f'<a:ln w="{_emu(item.width)}"><a:solidFill>{_color(item.line)}</a:solidFill>{dashes}{head}</a:ln>'
 
 
-def _text(piece: Piece, box: Rect) -> str:
+def _text(piece: Piece) -> str:
     """The text of a shape: in its middle, or as far below its top as in the picture."""
     if not piece.lines:
         return "<p:txBody><a:bodyPr/><a:lstStyle/><a:p/></p:txBody>"
-    words = _union([extent(text) for line in piece.lines for text in line])
-    high = box.bottom - box.top
-    central = abs(words.middle.y - box.middle.y) < 0.2 * high
-    anchors = {text.anchor for line in piece.lines for text in line[:1]}
-    beside = abs(words.middle.x - box.middle.x) > 0.2 * (box.right - box.left)
-    align = "l" if beside and words.middle.x < box.middle.x or anchors == {"start"} else "r" if beside else "ctr"
-    align = "r" if anchors == {"end"} and piece.outline is None else align
-    left = _emu(max(words.left - box.left, 0)) if align == "l" else 0
-    right = _emu(max(box.right - words.right, 0)) if align == "r" else 0
-    top = 0 if central else _emu(max(words.top - box.top, 0))
-    anchor = "ctr" if central else "t"
-    inner = f'lIns="{left}" tIns="{top}" rIns="{right}" bIns="0"'
-    body = f'<a:bodyPr wrap="none" {inner} anchor="{anchor}"><a:noAutofit/></a:bodyPr>'
+    across, inset, top = alignment(piece)
+    left, right = (_emu(inset) if across == edge else 0 for edge in ("start", "end"))
+    inner = f'lIns="{left}" tIns="{_emu(top or 0)}" rIns="{right}" bIns="0"'
+    body = f'<a:bodyPr wrap="none" {inner} anchor="{"ctr" if top is None else "t"}"><a:noAutofit/></a:bodyPr>'
+    align = {"start": "l", "middle": "ctr", "end": "r"}[across]
     rows = "".join(f'<a:p><a:pPr algn="{align}"/>{"".join(_runs(line))}</a:p>' for line in piece.lines)
     return f"<p:txBody>{body}<a:lstStyle/>{rows}</p:txBody>"
 
 
-def _runs(line: Sequence[Any]) -> Iterator[str]:
+def _runs(line: Line) -> Iterator[str]:
     for n, text in enumerate(line):
-        space = " " if n and extent(text).left - extent(line[n - 1]).right > 0.1 * text.size else ""
         bold = ' b="1"' if text.bold else ""
         look = f'<a:solidFill>{_color(text.color)}</a:solidFill><a:latin typeface="Arial"/>'
         yield (
             f'<a:r><a:rPr lang="en-US" sz="{max(100, round(100 * text.size))}"{bold}>{look}</a:rPr>'
-            f"<a:t>{space}{xml(text.text)}</a:t></a:r>"
+            f"<a:t>{gap(line, n)}{xml(text.text)}</a:t></a:r>"
         )

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.scene import (
     ORIGIN,
+    Anchor,
     Circle,
     Cluster,
     Element,
@@ -40,6 +41,11 @@ class Rect(NamedTuple):
     @property
     def middle(self) -> Point:
         return Point((self.left + self.right) / 2, (self.top + self.bottom) / 2)
+
+
+def union(boxes: Sequence[Rect]) -> Rect:
+    """Return the smallest rectangle around rectangles."""
+    return Rect(*(f(box[n] for box in boxes) for n, f in enumerate((min, min, max, max))))
 
 
 class Thing(NamedTuple):
@@ -135,6 +141,35 @@ class Piece(NamedTuple):
         """The rectangle around it; of a shape without its text."""
         items = (self.outline,) if self.outline is not None else tuple(text for line in self.lines for text in line)
         return Thing("", "", items).bounds
+
+
+class Alignment(NamedTuple):
+    """Where the text of a shape is: at its left, middle or right, and there `inset` from that edge; in its middle, or
+    `top` below its upper edge."""
+
+    across: Anchor
+    inset: float
+    top: float | None
+
+
+def alignment(piece: Piece) -> Alignment:
+    """Return where the text of a piece is, which must have some."""
+    box, words = piece.bounds, union([extent(text) for line in piece.lines for text in line])
+    aside = words.middle.x - box.middle.x
+    across: Anchor = "middle"
+    if piece.outline is None:
+        across = piece.lines[0][0].anchor
+    elif abs(aside) > 0.2 * (box.right - box.left):
+        across = "start" if aside < 0 else "end"
+    inset = {"start": words.left - box.left, "middle": 0.0, "end": box.right - words.right}[across]
+    central = abs(words.middle.y - box.middle.y) < 0.2 * (box.bottom - box.top)
+    return Alignment(across, max(inset, 0.0), None if central else max(words.top - box.top, 0.0))
+
+
+def gap(line: Line, n: int) -> str:
+    """Return the space before text number n of a line."""
+    apart = extent(line[n]).left - extent(line[n - 1]).right if n else 0.0
+    return " " if apart > 0.1 * line[n].size else ""
 
 
 def pieces(thing: Thing) -> list[Piece]:
