@@ -156,8 +156,14 @@ def looks(svg: str, dark: bool) -> list[tuple[str | None, str | None]]:
     for text in (light, media) if dark else (light,):
         for name, body in re.findall(r"\.(c\d+)\{([^}]*)\}", text):
             found.setdefault(name, {}).update(rule.split(":") for rule in body.split(";"))
+    hatches = {
+        f"url(#{each.pop('id')})": repr((each, [dict(part.attrib) for part in pattern]))
+        for pattern in root.iter(f"{SVG}pattern")
+        for each in (dict(pattern.attrib),)
+    }
     classes = [element.get("class", "") for element in root.iter()]
-    return [(found[name].get("fill"), found[name].get("stroke")) for name in classes if name in found]
+    fills = [(found[name].get("fill"), found[name].get("stroke")) for name in classes if name in found]
+    return [(hatches.get(fill or "", fill), line) for fill, line in fills]
 
 
 @pytest.mark.parametrize("style", ["graph", "volumes", "article"])
