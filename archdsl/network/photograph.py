@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from archdsl.analysis.receptive_field import field_at
 from archdsl.axes import axes_of
-from archdsl.diagnostics import error, escape_control
+from archdsl.diagnostics import ArchError, error, escape_control
 from archdsl.drawing.model.focus import focus_on, known_paths, require_path
 from archdsl.drawing.request import Photo, Request, Response
 from archdsl.drawing.scene import Bitmap
@@ -24,6 +24,7 @@ from archdsl.shapes import concrete
 if TYPE_CHECKING:
     from archdsl.backends.weights import Weights
     from archdsl.backends.weights.resolve import WeightsSource
+    from archdsl.runtime.preprocess import LegalSizes, Prepared
     from archdsl.runtime.recipe import Recipe
 
 LONGEST, MOST = 512, 1024
@@ -91,20 +92,11 @@ def photographed(
 def _seen(network: Photographed, image: str | os.PathLike[str], weights: WeightsSource | None) -> _Seen:
     import numpy as np
 
-    from archdsl.runtime.preprocess import prepare
-
     transform = image_transform(network, network.recipe, network.weights(weights) if weights is not None else None)
     recipe, sizes = transform.recipe, transform.sizes
     if len(sizes) != 2:
         raise error("E0727", f"the input of `{network.name}` is a vector; a photograph has rows and columns", status=2)
-    prepared = prepare(image, recipe, sizes)
-    notes = [note.message for note in prepared.notes]
-    high, wide = prepared.values.shape[2:]
-    if max(high, wide) > LONGEST and recipe.resize is None and recipe.crop is None and not sizes[0].fixed:
-        scale = LONGEST / max(high, wide)
-        small = max(1, round(high * scale)), max(1, round(wide * scale))
-        prepared = prepare(image, replace(recipe, resize=small), sizes)
-        notes.append(f"The photograph was reduced from {high} x {wide} to {small[0]} x {small[1]} pixels.")
+    prepared, notes = _prepared(image, recipe, sizes)
     high, wide = prepared.values.shape[2:]
     if max(high, wide) > MOST:
         message = f"the input of `{network.name}` has {high:,} x {wide:,} pixels"
@@ -112,7 +104,32 @@ def _seen(network: Photographed, image: str | os.PathLike[str], weights: Weights
     mean, std = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (recipe.mean, recipe.std))
     colors = np.clip((prepared.values[0] * std + mean) / recipe.scale * 255 + 0.5, 0, 255).astype(np.uint8)
     colors = colors[::-1] if recipe.layout == "BGR" else colors
-    return _Seen(prepared.values, _bitmap(colors.transpose(1, 2, 0)), tuple(notes))
+    return _Seen(prepared.values, _bitmap(colors.transpose(1, 2, 0)), notes)
+
+
+def _prepared(
+    image: str | os.PathLike[str], recipe: Recipe, sizes: Sequence[LegalSizes]
+) -> tuple[Prepared, tuple[str, ...]]:
+    """The photograph as input, reduced where the network takes any size, and notes on it."""
+    from archdsl.runtime.preprocess import prepare
+
+    reduced = False
+    free = recipe.resize is None and recipe.crop is None and not sizes[0].fixed
+    try:
+        prepared = prepare(image, recipe, sizes)
+    except ArchError:
+        if not free:
+            raise
+        reduced = True  # more pixels than a network may read; what cannot be read at all raises again
+        prepared = prepare(image, replace(recipe, resize=LONGEST // 2), sizes)
+    high, wide = prepared.values.shape[2:]
+    if free and max(high, wide) > LONGEST:
+        reduced, scale = True, LONGEST / max(high, wide)
+        small = max(1, round(high * scale)), max(1, round(wide * scale))
+        prepared = prepare(image, replace(recipe, resize=small), sizes)
+    size = " x ".join(map(str, prepared.values.shape[2:]))
+    notes = [f"The photograph was reduced to {size} pixels."] if reduced else []
+    return prepared, (*(note.message for note in prepared.notes), *notes)
 
 
 def _node(request: Request) -> Node:

@@ -135,6 +135,13 @@ def test_in_a_dense_block_every_layer_reads_all_before() -> None:
     assert "64 + 6 \u00d7 32 = 256 channels, 256 \u00d7 56 \u00d7 56" in " ".join(texts(root))
 
 
+def test_layers_of_a_dense_block_that_differ_are_not_described_by_the_first() -> None:
+    net = archdsl.loads("input: 8x32x32\nname: n\nnet: {grow: dense 3 * 3x3 conv (4 * (i + 1))}")
+    said = " ".join(texts(ET.fromstring(str(net.diagram(style="article")))))
+    assert "adds channels of its own, as many as below each." in said
+    assert "H1: 3x3 conv, 4" in said and "32 channels" in said
+
+
 def test_a_dense_block_runs_down_in_a_column_and_beside_other_blocks() -> None:
     net = archdsl.load("densenet121")
     wide, column = (ET.fromstring(str(net.diagram(style="article", width_mm=width))) for width in (None, 85))

@@ -5,6 +5,7 @@ Tests `drawing/article/photograph.py`.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import zlib
@@ -23,6 +24,7 @@ from archdsl.drawing.scene import Bitmap, Point, Raster, Scene, Text, scaled
 from archdsl.drawing.scene.svg import to_svg
 from archdsl.drawing.scene.tikz import to_tikz
 from archdsl.drawing.theme import LIGHT
+from tests.support.places import PACKAGE
 
 GREY = Bitmap(3, 2, bytes([0, 50, 100, 150, 200, 250]))
 COLOR = Bitmap(2, 1, bytes([255, 0, 0, 0, 0, 255]))
@@ -97,3 +99,15 @@ def test_on_narrow_paper_the_pictures_are_below_one_another() -> None:
     wide, *_ = figure(photo(16), photo(8), photo(4))
     narrow, *_ = figure(photo(16), photo(8), photo(4), width_mm=85)
     assert narrow.width < wide.width and narrow.height > wide.height
+
+
+def test_the_eye_background_is_the_drawing_of_its_tool() -> None:
+    path = PACKAGE.parent / "tools/fundus.py"
+    spec = importlib.util.spec_from_file_location("fundus", path)
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    drawn = Image.open(io.BytesIO(png(to_svg(tool.scene()), 72))).convert("RGB")
+    stored = Image.open(tool.TARGET)
+    difference = np.abs(np.array(drawn, int) - np.array(stored, int))
+    assert stored.size == (300, 300) and difference.max() <= 8, "run `python tools/fundus.py`"

@@ -88,7 +88,10 @@ def test_a_large_photograph_is_reduced_where_the_network_takes_any_size(tmp_path
     Image.new("RGB", (1500, 900), (200, 100, 50)).save(tmp_path / "large.png")
     svg = archdsl.load("edge_filter").diagram(style="article", image=tmp_path / "large.png").svg
     assert rasters(svg)[0][1].shape == (307, 512, 3)
-    assert "reduced from 900 x 1500 to 307 x 512" in " ".join(texts(svg))
+    assert "The photograph was reduced to 307 x 512 pixels." in " ".join(texts(svg))
+    Image.new("L", (5000, 4000), 90).save(tmp_path / "huge.png")  # more pixels than a network may read
+    huge = archdsl.load("edge_filter").diagram(style="article", image=tmp_path / "huge.png").svg
+    assert rasters(huge)[0][1].shape[:2] == (256, 320)
 
 
 def code_of(call: Callable[[], object]) -> str:

@@ -53,11 +53,13 @@ def dense_figure(graph: Graph, scope: Scope, theme: Theme, narrow: bool = False)
     figure.height = axis + 44
     last = graph.nodes[scope.end - 1]
     leaving = f" {TIMES} ".join(map(str, concrete(last.shape)))
-    sums = f"{in_shape[0]} + {count} {TIMES} {grown[0]} = {total}" if len(set(grown)) == 1 else f"{total}"
+    even = len(set(grown)) == 1
+    sums = f"{in_shape[0]} + {count} {TIMES} {grown[0]} = {total}" if even else f"{total}"
     inside = "; ".join(_words(graph, scope, layers[0]))
     figure.notes = [
-        f"{count} layers; each reads everything before it, concatenated, and adds {grown[0]} channels of its own.",
-        f"H: {inside}. Their concatenation: {sums} channels, {leaving}.",
+        f"{count} layers; each reads everything before it, concatenated, and adds "
+        + (f"{grown[0]} channels of its own." if even else "channels of its own, as many as below each."),
+        f"{'H' if even else 'H1'}: {inside}. Their concatenation: {sums} channels, {leaving}.",
     ]
     return _turned(figure, axis) if narrow else figure
 
