@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, get_args
 
@@ -21,6 +21,7 @@ from archdsl.network.trial import image_transform, one_input
 from archdsl.prediction.predictor import Predictor, random_note
 from archdsl.progress import Progress
 from archdsl.runtime.model import not_a_model
+from archdsl.runtime.preprocess import Prepared
 from archdsl.runtime.recipe import Recipe
 from archdsl.runtime.session import Device, refused
 from archdsl.runtime.transforms import ImageTransform
@@ -83,9 +84,10 @@ class Explainer:
 
     def explain(self, image: Any, target: Target, progress: Progress) -> Attribution:
         """Return the map for an image or one sample. Raises as `attribute`."""
-        sample, recipe = self._sample(image)
-        name = Path(image).name if isinstance(image, (str, Path)) else ""
-        return self.explain_sample(sample, self.outputs(sample), name, recipe, target, progress)
+        prepared, recipe = self._prepared(image)
+        sample, name = prepared.values, Path(image).name if isinstance(image, (str, Path)) else ""
+        found = self.explain_sample(sample, self.outputs(sample), name, recipe, target, progress)
+        return replace(found, notes=(*prepared.notes, *found.notes))
 
     def explain_sample(
         self,
@@ -121,12 +123,12 @@ class Explainer:
             notes,
         )
 
-    def _sample(self, image: Any) -> tuple[Array, Recipe | None]:
+    def _prepared(self, image: Any) -> tuple[Prepared, Recipe | None]:
         """The input as one sample, `(1, C, *sizes)`, and the recipe if it is an image."""
         values = image.detach().cpu().numpy() if hasattr(image, "detach") else image
         if not isinstance(values, np.ndarray) or values.dtype == np.uint8:
             transform = self.transform()
-            return transform.array(image), transform.recipe
+            return transform.prepare(image), transform.recipe
         sample = np.ascontiguousarray(values, np.float32)
         sample = sample[None] if sample.ndim == len(self.shape) else sample
         sizes = zip(sample.shape, (1, *self.shape), strict=False)
@@ -136,7 +138,7 @@ class Explainer:
             raise error("E0806", message, help="pass one sample; pixels of type uint8 are preprocessed")
         if not np.isfinite(sample).all():
             raise error("E0804", "the array contains infinities or NaN")
-        return sample, None
+        return Prepared(sample), None
 
     def _chosen(self, target: Target) -> Choose:
         sign = _sign(self.measure)

@@ -260,10 +260,10 @@ def _advice(
             yield f"for {package.used_for}: {package.install}"
     for provider in providers:
         if not provider.works and provider.name.startswith(("CUDA", "Tensorrt")):
-            yield (
-                f"{provider.name} is installed but does not work: "
-                "it needs NVIDIA's driver, and CUDA and cuDNN of matching versions"
+            lacks = (
+                "it needs CUDA and cuDNN of matching versions" if "driver" in cuda else "there is no driver of NVIDIA"
             )
+            yield f"{provider.name} is installed but does not work: {lacks}"
     if runtimes and not any(p.name == "CUDAExecutionProvider" for p in providers):
         yield f"for an NVIDIA GPU: pip uninstall onnxruntime, then {install_command('gpu')}"
     yield from _cuda_advice(cuda)

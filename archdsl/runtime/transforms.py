@@ -17,7 +17,7 @@ from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
 from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
 from archdsl.runtime.images.raster import pixels_of
-from archdsl.runtime.preprocess import Array, LegalSizes, in_mode, prepared, unit_image, wanted
+from archdsl.runtime.preprocess import LegalSizes, Prepared, in_mode, prepared, unit_image, wanted
 from archdsl.runtime.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ class ImageTransform:
         require_package("torch", "E0801")
         import torch
 
-        return torch.from_numpy(self.array(image))[0]
+        return torch.from_numpy(self.prepare(image).values)[0]
 
-    def array(self, image: Any) -> Array:
-        """Return the same as an array, batch first. Does not need torch."""
+    def prepare(self, image: Any) -> Prepared:
+        """Return the same as an array, batch first, with notes. Does not need torch."""
         pixels, source = _opened(image, wanted(self.recipe, self.sizes, self.channels))
-        return prepared(pixels, self.recipe, self.sizes, source, self.channels).values
+        return prepared(pixels, self.recipe, self.sizes, source, self.channels)
 
     def for_training(self) -> Callable[[Any], torch.Tensor]:
         """Return torchvision's transforms for training: a random crop that is resized to the input, a random flip,

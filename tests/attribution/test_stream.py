@@ -135,3 +135,37 @@ def test_a_folder_that_cannot_be_made(images: Path, model: Path, tmp_path: Path)
     with pytest.raises(ArchError) as caught:
         archdsl.attribute_stream(model, images, tmp_path / "file" / "heat")
     assert caught.value.diagnostics[0].code == "E0701"
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "grid"),
+    [("2x60", "5 conv 4", (30,)), ("2x10x12x14", "3x3x3 conv 4", (5, 6, 7))],
+)
+def test_signals_and_volumes(size: str, window: str, grid: tuple[int, ...], tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(f"name: net\ninput: {size}\nnet: {{a: {window} relu, b: {window} /2, pool: gap, fc: fc 3}}\n")
+    net = archdsl.load(spec)
+    x = np.random.default_rng(0).standard_normal(net.input, np.float32)
+    np.save(tmp_path / "x.npy", x)
+    for method in METHODS:
+        result = run("predict", spec, tmp_path / "x.npy", "--explain", method, "-o", tmp_path / "heat")
+        assert result.exit_code == 0, result.output
+        found = archdsl.attribute(net, x, method)
+        assert archdsl.attribute(net, tmp_path / "x.npy", method).text() == found.text()
+        with np.load(tmp_path / "heat" / f"x.{method}.npz") as arrays:
+            assert arrays["map"].shape == x.shape[1:] and np.abs(arrays["map"] - found.map).max() < 1e-6
+            assert arrays["grid"].shape == (x.shape[1:] if method == "occlusion" else grid)
+
+
+def test_raw_pixels_are_not_explained(tmp_path: Path) -> None:
+    net = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 4, gap, fc 2]")
+    net.to_onnx(tmp_path / "raw.onnx", cam=True, embed_preprocess=True)
+    with pytest.raises(ArchError) as caught:
+        archdsl.attribute(tmp_path / "raw.onnx", np.zeros((8, 8, 3), np.uint8))
+    assert caught.value.diagnostics[0].code == "E0880"
+
+
+def test_notes_on_the_image_are_kept(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((16, 12, 4), np.uint8)).save(tmp_path / "clear.png")
+    found = archdsl.attribute(bright(), tmp_path / "clear.png", weights=WEIGHTS)
+    assert "N0804" in [note.code for note in found.notes]

@@ -393,12 +393,14 @@ def test_what_the_doctor_advises() -> None:
         "numpy missing",
         "onnxruntime and onnxruntime-gpu overwrite each other's files",
         "archdsl[torch]",
-        "NVIDIA's driver",
+        "CUDAExecutionProvider is installed but does not work: it needs CUDA and cuDNN of matching versions",
         "graphviz-pure",
         "torch was built for CUDA 12.8, ONNX Runtime for CUDA 13.0",
         "the driver supports CUDA 12.4, onnxruntime needs CUDA 13",
     ):
         assert said in told
+    (line, *_) = doctor._advice((), both[1:], (cuda,), (), {"onnxruntime": "13.0"})
+    assert line == "CUDAExecutionProvider is installed but does not work: there is no driver of NVIDIA"
     same = "\n".join(doctor._advice((), (), (), (), {"torch": "12.8", "onnxruntime": "12.6", "driver": "12.9"}))
     assert "CUDA" not in same
 
