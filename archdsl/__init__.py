@@ -6,11 +6,11 @@
 23514179
 
 `load` opens a SPEC, `loads` a text. `create_model` and `list_models` are named after timm's functions. `list` lists
-networks of the library, `compare` compares their costs, `diff` lists
-the differences between two networks. `check` reports every error of specs, `verify` compares compiled networks with a
-reference, `predict` runs a network on images, `bench` measures its speed, `attribute` explains a
-score. A wrong spec raises an `ArchError`, whose
-`diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are first used.
+networks of the library, `compare` compares their costs, `diff` lists the differences between two networks, `figure`
+draws several side by side. `check` reports every error of specs, `verify` compares compiled networks with a reference,
+`predict` runs a network on images, `bench` measures its speed, `attribute` explains a score. A wrong spec raises an
+`ArchError`, whose `diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are
+first used.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import error
-from archdsl.diagnostics.arguments import check_names
+from archdsl.diagnostics.arguments import check_names, conflict
 
 if TYPE_CHECKING:
     from archdsl.backends.weights.resolve import WeightsSource
@@ -173,6 +173,10 @@ class Drawable:
             message = f"{len(paths)} focuses for {len(networks)} networks"
             raise error("E0726", message, status=2, help="set one for all, or one for each (`''`: all of it)")
         requests = [Request(network.graph, View(level, path, tuple(expand)), options) for network, path in pairs]
+        if image is None and weights is not None:
+            raise conflict(
+                "`weights` without `image`", help="the weights answer to an image: add it, or leave them out"
+            )
         if image is None:
             return requests
         from archdsl.network.photograph import photographed

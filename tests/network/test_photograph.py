@@ -84,6 +84,16 @@ def test_trained_weights_answer_and_random_ones_do_not(tmp_path: Path) -> None:
     assert f"values from {low:.3g} to {high:.3g}".replace("-", "\u2212") in texts(svg)
 
 
+def test_a_model_answers_with_its_own_weights(tmp_path: Path) -> None:
+    net = archdsl.loads(NET)
+    net.to_onnx(tmp_path / "net.onnx", seed=5)
+    save(net.weights(seed=5), tmp_path / "w.safetensors")
+    own = archdsl.load(tmp_path / "net.onnx").diagram(style="article", focus="b", image=FUNDUS).svg
+    given = net.diagram(style="article", focus="b", image=FUNDUS, weights=tmp_path / "w.safetensors").svg
+    for (_, a), (_, b) in zip(rasters(own), rasters(given), strict=True):
+        assert np.abs(a.astype(int) - b).max() <= 1
+
+
 def test_a_large_photograph_is_reduced_where_the_network_takes_any_size(tmp_path: Path) -> None:
     Image.new("RGB", (1500, 900), (200, 100, 50)).save(tmp_path / "large.png")
     svg = archdsl.load("edge_filter").diagram(style="article", image=tmp_path / "large.png").svg
@@ -108,6 +118,9 @@ def test_what_has_no_figure_is_an_error(tmp_path: Path) -> None:
     assert code_of(lambda: edge.diagram(style="article", image=tmp_path / "none.png")) == "E0804"
     assert code_of(lambda: edge.diagram(style="graph", image=FUNDUS)) == "E0727"
     assert code_of(lambda: edge.diagram(style="article", focus="no", image=FUNDUS)) == "E0713"
+    assert code_of(lambda: edge.diagram(style="article", weights="w.safetensors")) == "E0003"
+    broken = archdsl.loads("input: 3x9x9\nnet: {a: 3x3 conv 4, b: nothing}", partial=True)
+    assert code_of(lambda: broken.diagram(style="article", image=FUNDUS)) == "E0005"
     vector = archdsl.loads("input: 90000\nnet: [fc 2]")
     assert code_of(lambda: vector.diagram(style="article", focus="fc1", image=FUNDUS)) == "E0727"
     assert code_of(lambda: archdsl.load("perceptron").diagram(style="article", image=FUNDUS)) == "E0727"
