@@ -34,8 +34,8 @@ FILTER = ("", "{}-tap filter", "{} filter", "{} filter")
 """What a filter of a size is called, by the number of axes."""
 BRACKET = 15.0
 """Distance of the line that joins the slices of the filter, to the right of them."""
-APART, BELOW = 46.0, 22.0
-"""Space between input, filter and output, and between slices, for the sheets of further channels."""
+APART, NEAR, BELOW = 46.0, 28.0, 22.0
+"""Space between input, filter and output, also in a narrow figure, and between slices: for sheets of more channels."""
 TALLEST = 270.0
 WIDEST_TABLE = 32
 """Number of maps and filters up to which a connection table is drawn."""
@@ -43,7 +43,8 @@ WIDEST_TABLE = 32
 
 def convolution(graph: Graph, node: Node, theme: Theme, narrow: bool = False) -> Figure:
     """Return the figure: the first corner of the input with its padding, the filter, that of the output."""
-    view, apart = _Corner(node, narrow), APART * (0.6 if narrow else 1)
+    view = _Corner(node, narrow)
+    apart = APART if not narrow or view.slices > 1 else NEAR
     out = Figure("a convolution")
     top = 14.0
     words = view.captions()
@@ -67,8 +68,8 @@ def convolution(graph: Graph, node: Node, theme: Theme, narrow: bool = False) ->
         Cluster("output", "output", "", view.output(corner.output.x, corner.output.y, theme), {}),
     ]
     out.members += _rays(view, corner, theme)
-    out.members += [Text(Point((x + width + filter_x) / 2 + 2, y + 5), "\u2217", 18, theme.ink) for y in middles]
-    out.members.append(Text(Point((filter_x + filter_wide + out_x) / 2 + 1, middle + 5), "=", 16, theme.ink))
+    out.members += [Text(Point((x + width + filter_x) / 2 + 4, y + 5), "\u2217", 18, theme.ink) for y in middles]
+    out.members.append(Text(Point((filter_x + filter_wide + out_x) / 2 + 4.5, middle + 5), "=", 16, theme.ink))
     out.members += _slice_names(view, corner, theme)
     bottom = max(top + height, corner.output.y + out_high) + 13
     centers = (x + width / 2, filter_x + filter_wide / 2, out_x + out_wide / 2)
