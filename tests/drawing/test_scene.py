@@ -137,7 +137,7 @@ def test_ids_are_those_of_paths_and_unique(name: str, style: str) -> None:
     graph = archdsl.load(name).graph
     for level in ("block", "layer"):
         scene = painter([Request(graph, View(level))], style)(LIGHT)  # type: ignore[arg-type]
-        ids = re.findall(r'<g id="([^"]*)"', to_svg(scene))
+        ids = re.findall(r'<g [^>]*?\bid="([^"]*)"', to_svg(scene))
         assert len(ids) == len(set(ids))
         paths = {node.path for node in graph.nodes} | {scope.path for scope in graph.root.walk()}
         boxes = [id.partition("-")[2] for id in ids if not id.startswith("arrow-")]

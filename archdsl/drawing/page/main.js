@@ -216,7 +216,7 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => at("printed").replaceChildren());
 
 function showStyle() {
-  document.documentElement.dataset.shown = state.shown;
+  for (const still of document.querySelectorAll(".still")) still.classList.toggle("shown", stills.includes(state.shown) && still.id === `still-${state.shown}`);
   at("style").value = state.shown;
   keepAddress();
 }

@@ -191,8 +191,8 @@ def _cluster(cluster: Cluster, dark: Cluster | None, sheet: _StyleSheet) -> str:
         "g",
         *title,
         *_members(cluster.members, dark.members if dark else None, sheet),
-        id=sheet.unique(cluster.id),
         class_=cluster.kind,
+        id=sheet.unique(cluster.id),
         transform=shift,
         **{f"data_{key}": value[:_MAX_WORDS] for key, value in (facts | cluster.facts).items()},
     )
