@@ -91,6 +91,8 @@ def attribute_stream(
     check_flags(force=force)
     if Path(folder).suffix.lower() in FORMATS and not Path(folder).is_dir():
         raise conflict(f"the maps go to a folder, and `{Path(folder).name}` names a file", "name a folder")
+    if more.get("engine") is not None:
+        raise conflict("maps are computed in this process: `engine` does not apply", "use `shard` to divide the images")
     options = Options(method, layer, window, stride, baseline)
     _require()
     keys = ModelOptions.__annotations__

@@ -103,7 +103,7 @@ def build(graph: Graph, weights: Mapping[str, Any], layer: str | None, device: s
     from archdsl.backends.torch.module import usable_device
     from archdsl.backends.torch.node import node_module
 
-    if device == "tensorrt":
+    if device.startswith("tensorrt"):
         raise conflict("Grad-CAM runs in PyTorch, which has no device `tensorrt`", "use cpu, cuda or auto")
     place = usable_device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     node = explained_node(graph, layer)

@@ -130,6 +130,12 @@ def test_the_command_line(images: Path, model: Path, tmp_path: Path) -> None:
     assert "is not a size" in run("predict", model, images / "a.png", "--explain", "occlusion", "--window", "a").stderr
 
 
+def test_no_other_machine_computes_maps(images: Path, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.attribute_stream(model, images, tmp_path, engine=object())
+    assert caught.value.diagnostics[0].code == "E0003"
+
+
 def test_a_folder_that_cannot_be_made(images: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchError) as caught:
