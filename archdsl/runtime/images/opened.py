@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ def opened(source: Source, path: Path | None = None) -> Iterator[BinaryIO]:
             raise
         except Unusable as problem:
             raise unreadable(source, str(problem)) from None
-        except OSError:
+        except (OSError, EOFError, zlib.error):
             raise unreadable(source, f"{part} is truncated or damaged") from None
         except Exception as problem:  # decoders raise anything for a damaged file
             raise unreadable(source, f"{part} is damaged ({type(problem).__name__})") from None
