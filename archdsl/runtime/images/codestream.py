@@ -8,6 +8,8 @@ from typing import BinaryIO
 from archdsl.runtime.images.pixels import Unusable
 
 _J2K = b"\xff\x4f\xff\x51"
+_COMPONENTS = 4
+"""Maximum components of a JPEG 2000 stream: a decoder allocates each."""
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Second bytes of the markers of JPEG and JPEG-LS that begin a frame."""
 
@@ -24,16 +26,24 @@ def check_size(file: BinaryIO, frame: int, frames: int, size: tuple[int, int]) -
     data = dcmread(file, stop_before_pixels=True, specific_tags=["ExtendedOffsetTable"])
     file.seek(file.tell() + (12 if not data.is_implicit_VR else 8))
     stated = stated_size(get_frame(file, frame - 1, number_of_frames=frames))
-    if stated is not None and stated != size:
+    if stated is None:
+        raise Unusable("its compressed frame has no header")
+    if stated != size:
         raise Unusable(f"its compressed frame has {stated[1]} x {stated[0]} pixels, its header {size[1]} x {size[0]}")
     file.seek(0)
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:
-    """Return the rows and columns in the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for other data."""
+    """Return the rows and columns in the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for other data.
+
+    Raises Unusable for too many components.
+    """
     at = data.find(_J2K, 0, 1 << 16)
-    if at >= 0 and len(data) >= at + 24:
+    if at >= 0 and len(data) >= at + 42:
         columns, rows, left, top = struct.unpack_from(">4I", data, at + 8)
+        (components,) = struct.unpack_from(">H", data, at + 40)
+        if components > _COMPONENTS:
+            raise Unusable(f"its compressed frame has {components} components")
         return rows - top, columns - left
     at = 2 if data.startswith(b"\xff\xd8") else len(data)
     while at + 9 <= len(data) and data[at] == 0xFF:

@@ -5,7 +5,6 @@ Only technical elements are read, none that may name a patient.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -44,7 +43,11 @@ _GROUPS = {
     "PixelSpacing": "PixelMeasuresSequence",
 }
 """Where a file with functional groups, such as an enhanced CT, has an element."""
+_MAX_META = 1 << 16
+"""Bytes in which the first elements, which describe the file, must end."""
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_RLE = "1.2.840.10008.1.2.5"
+"""pydicom decodes it itself: for damaged data, that of pylibjpeg-rle raises what no `except Exception` stops."""
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 """Pillow decodes it with 8 bits, not with 12."""
 _DIRECTORY = "1.2.840.10008.1.3.10"
@@ -64,6 +67,11 @@ class Header:
     @property
     def frames(self) -> int:
         return max(int(self.data.get("NumberOfFrames") or 1), 1)
+
+    @property
+    def series(self) -> str:
+        """The SeriesInstanceUID, which no message may contain; empty without one."""
+        return str(self.data.get("SeriesInstanceUID") or "")
 
     @property
     def colours(self) -> bool:
@@ -112,18 +120,39 @@ def header(file: BinaryIO, path: Path) -> Header:
         raise Unusable(f"{why}: {install_command('dicom')}")
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
 
-    if not os.fstat(file.fileno()).st_size:
+    head = file.read(_MAX_META)
+    if not head:
         raise Unusable("it is empty")
+    if _syntax(head) == _DEFLATED:  # pydicom would inflate all of it, whatever its size
+        raise Unusable("its transfer syntax is Deflated, which archdsl does not read; convert it, e.g. with dcmconv")
+    file.seek(0)
     try:
-        meta = read_file_meta_info(path)
+        data = dcmread(file, stop_before_pixels=True, specific_tags=[*_TAGS])
     except InvalidDicomError:
         raise Unusable("it is no DICOM file, or one without the header `DICM`") from None
-    if meta.get("TransferSyntaxUID") == _DEFLATED:  # pydicom would inflate all of it, whatever its size
-        raise Unusable("its transfer syntax is Deflated, which archdsl does not read; convert it, e.g. with dcmconv")
-    data = dcmread(file, stop_before_pixels=True, specific_tags=[*_TAGS])
-    return Header(path, data, meta.get("TransferSyntaxUID"))
+    return Header(path, data, data.file_meta.get("TransferSyntaxUID"))
+
+
+def _syntax(head: bytes) -> str:
+    """The transfer syntax in the first elements of a file, which have explicit lengths; empty if there is none.
+
+    Raises Unusable for elements that are damaged, in which pydicom might find another one.
+    """
+    at = MAGIC_AT + len(MAGIC)
+    while head[at : at + 2] == b"\x02\0":
+        kind = head[at + 4 : at + 6]
+        if not (kind.isalpha() and kind.isupper()):
+            raise Unusable("its header is damaged")
+        long = kind in (b"OB", b"OW", b"SQ", b"UN", b"UT", b"UC", b"UR", b"OD", b"OF", b"OL", b"OV", b"SV", b"UV")
+        begin = at + (12 if long else 8)
+        length = int.from_bytes(head[at + 8 : begin] if long else head[at + 6 : begin], "little")
+        if head[at + 2 : at + 4] == b"\x10\0":
+            return head[begin : begin + length].decode("ascii", "replace").rstrip(" \0")
+        at = begin + length
+        if at > len(head):
+            raise Unusable("its header is damaged")
+    return ""
 
 
 def no_image(found: Header) -> str:
@@ -159,7 +188,7 @@ def scanned(source: Source) -> Header | Source | Skipped:
         with opened(source) as file:
             found = header(file, source.path)
             reason = no_image(found)
-            _ = found.frames
+            _ = found.frames, found.series  # decoded here, where an error is one of the file
             return Skipped(source.path, reason) if reason else found
     except ArchError:
         return source
@@ -199,10 +228,11 @@ def decode(file: BinaryIO, found: Header, frame: int) -> Array:
     if not available or (found.syntax == _JPEG_EXTENDED and found.number("BitsStored", 8) > 8):
         name = found.syntax.name if found.syntax.is_transfer_syntax else "unknown"
         raise Unusable(f"no decoder for its transfer syntax, {name}")
-    if found.syntax.is_compressed:
+    plugin = "pydicom" if found.syntax == _RLE else ""
+    if found.syntax.is_compressed and not plugin:
         check_size(file, frame, found.frames, size)
     try:
-        return np.asarray(pixel_array(file, index=frame - 1))
+        return np.asarray(pixel_array(file, index=frame - 1, decoding_plugin=plugin))
     except RuntimeError:  # of all plugins for a compressed frame; its text quotes their texts
         raise Unusable("its pixel data is truncated or damaged") from None
 

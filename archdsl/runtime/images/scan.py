@@ -54,7 +54,7 @@ def scan(paths: Iterable[Path], axes: int) -> Iterator[Source | Skipped]:
         elif not Wanted(axes).volume:
             yield from frames(source)
         elif isinstance(found := scanned(source), Header):
-            slices.append((source, str(found.data.get("SeriesInstanceUID") or "")))
+            slices.append((source, found.series))
         else:
             yield found
     yield from series(slices)
