@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from archdsl.attribution.explainer import Explainer, Options, Target, of_model, of_network
+from archdsl.attribution.explainer import Explainer, Options, Target, check_input, of_model, of_network
 from archdsl.attribution.files import MapWriter
 from archdsl.attribution.result import Attribution, Method
 from archdsl.diagnostics import error
@@ -101,6 +101,7 @@ def attribute_stream(
     maps.explainer = _in_torch(work, options, device) if method == "gradcam" else None
     stream = predict_stream(source, images, device=device, each=maps, **{**more, "cam": method == "cam"})
     try:
+        check_input(stream.predictor)
         maps.explainer = maps.explainer or of_model(stream.predictor, options)
         maps.recipe = stream.predictor.model.recipe
         _make(maps.folder)

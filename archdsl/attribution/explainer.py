@@ -177,13 +177,18 @@ def _class_number(target: int | str, labels: tuple[str, ...] | None) -> int:
     raise error("E0883", f"the network has no class with the label `{target[:80]}`", status=2, help=help_)
 
 
+def check_input(predictor: Predictor) -> None:
+    """Raises E0880 if the input of a model is the raw pixels of images."""
+    if predictor.model.facts.embedded:
+        message = f"the input of `{predictor.name}` is raw pixels: the map would be one of the preprocessing, too"
+        raise error("E0880", message, status=2, help="explain its SPEC, or a file without `--embed-preprocess`")
+
+
 def of_model(predictor: Predictor, options: Options) -> Explainer:
     """Return an ONNX file in ONNX Runtime, for `cam` and `occlusion`. Raises E0880 if the method cannot explain it."""
     model, metadata = predictor.model, predictor.model.facts.metadata
     shape, measure = next(iter(model.session.inputs.values()))[1:], metadata.get("output", "")
-    if model.facts.embedded:
-        message = f"the input of `{predictor.name}` is raw pixels: the map would be one of the preprocessing, too"
-        raise error("E0880", message, status=2, help="explain its SPEC, or a file without `--embed-preprocess`")
+    check_input(predictor)
     _check(predictor.name, shape, measure in ("image", "map"))
     runs = _Runs(predictor, options, shape, _sign(measure))
     cam = options.method == "cam"
