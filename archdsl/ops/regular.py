@@ -14,7 +14,6 @@ class _Regulariser(Exact):
 
     positional: ClassVar[tuple[str, ...]] = ("p",)
     look: ClassVar[Look] = "other"
-    label_values: ClassVar[bool] = True
     inference: ClassVar[bool] = False
     stored: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Texts of ops and blocks: as a spec writes them, `7x7 conv 64 /2`, and as papers do in figures, `7x7 conv, 64, /2`."""
+"""Texts of ops and blocks: as a spec writes them, `7x7 conv 64 /2`, and as figures of papers do, `7x7 conv, 64, /2`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _PER_AXIS = frozenset(name for op in OPS_BY_NAME.values() for name in op.per_axi
 """The fields of ops that have a number for each axis."""
 _WORDS = re.compile(r"[^\s,;:()\[\]]+|[\s,;:()\[\]]+")
 """Words, and what stands between them."""
+_ARGUMENT = re.compile(r"[^\s,()\[\]](?:[^,()\[\]]|\([^()]*\)|\[[^\[\]]*\])*|\[[^\[\]]*\]|\([^()]*\)")
+_NAMED = re.compile(r"[A-Za-z_]\w*=(?!=)")
 _LONG_PATH = 20
 _MAX_VALUE = 24
 """Longer values (a table of connections, fixed weights) are printed as dots."""
@@ -52,18 +54,18 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     op_name, fields = _name_and_fields(op, inputs)
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     if op_name == "avgpool" and fields.get("adaptive"):
-        return f"avg pool to {sizes_text(kernel)}"
+        return f"avg pool to {TIMES.join(map(str, kernel))}"
     title = op.label or op_name.replace("_", " ")
-    label = f"{sizes_text(kernel)} {title}" if kernel else title
+    label = f"{TIMES.join(map(str, kernel))} {title}" if kernel else title
     if "out" in fields:
         label += f" {field_text(fields['out'])}" if op_name == "fc" else f", {field_text(fields['out'])}"
-    label += f", /{in_short(stride)}" if stride and stride != kernel or stride and op.look == "conv" else ""
+    label += f", /{in_short(stride, TIMES)}" if stride and stride != kernel or stride and op.look == "conv" else ""
     if isinstance(op, Pool) and not stride:
-        label += f", /{in_short(kernel)}" if kernel else ""
+        label += f", /{in_short(kernel, TIMES)}" if kernel else ""
     label += f", groups {fields['groups']}" if fields.get("groups") and op_name == "conv" else ""
-    label += f", dilation {in_short(fields['dilation'])}" if "dilation" in fields else ""
+    label += f", dilation {in_short(fields['dilation'], TIMES)}" if "dilation" in fields else ""
     if op.label_values:
-        values = [value_text(k, v) for k, v in fields.items() if k in op.positional]
+        values = [value_text(k, v, TIMES) for k, v in fields.items() if k in op.positional]
         label += " " + " ".join(values) if values else ""
     return escape_control(label)
 
@@ -150,24 +152,28 @@ def part_name(graph: Graph, part: Part) -> str:
 
 
 def part_call(graph: Graph, part: Part) -> str:
-    """Return the label or the call of a part in a drawing, without arguments that differ among the copies.
+    """Return the label or the call of a part in a drawing, `bottleneck(w=64)`: names before values.
 
-    `…` replaces those that others follow: `dual(…, 32)`. `change_words` says what such an argument changes.
+    Arguments that differ among the copies are left out; `changed_lines` says what they change.
     """
-    label = part_label(graph, part)
-    if label:
+    if label := part_label(graph, part):
         return label
-    calls = [block_name(graph, scope) for scope in scopes(graph, part)]
-    if len(set(calls)) <= 1:
-        return calls[0] if calls else ""
-    name = calls[0].partition("(")[0]
-    rows = [call.removesuffix(")").partition("(")[2].split(", ") for call in calls]
-    if len({len(row) for row in rows}) > 1 or any("[" in call or call.count("(") > 1 for call in calls):
-        return f"{name}(…)"
-    words = [column[0] if len(set(column)) == 1 else "…" for column in zip(*rows, strict=True)]
-    while words and words[-1] == "…":
-        words.pop()
-    return f"{name}({', '.join(words)})" if words else name
+    name, arguments = part_arguments(graph, part)
+    return f"{name}({', '.join(arguments)})" if arguments else name
+
+
+def part_arguments(graph: Graph, part: Part) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the block that a part calls, and the arguments that all copies share: `w=64`."""
+    name, rows = "", list[dict[str, str]]()
+    for scope in scopes(graph, part):
+        name, bracket, inside = block_name(graph, scope).partition("(")
+        positional = iter(scope.args)
+        words = _ARGUMENT.findall(inside.removesuffix(")")) if scope.block is not None else []
+        named = (word if _NAMED.match(word) else f"{next(positional, '')}={word}" for word in words)
+        rows.append(dict(word.split("=", 1) for word in named))
+        name = name if scope.block is not None else name + bracket + inside
+    shared = {word: value for word, value in rows[0].items() if all(row.get(word) == value for row in rows)}
+    return name, tuple(f"{word}={value}" for word, value in shared.items())
 
 
 def part_label(graph: Graph, part: Part) -> str:
@@ -239,9 +245,9 @@ def _spec_text(name: str, value: Any) -> str:
     return field_text(uniform(value) if name in _PER_AXIS and isinstance(value, tuple) else value)
 
 
-def value_text(name: str, value: Any) -> str:
+def value_text(name: str, value: Any, times: str = "x") -> str:
     """Return the value of the field `name` for readers: `1x2` for axes, but `[1,2]` for the two sides of a signal."""
-    return in_short(value) if name in _PER_AXIS and isinstance(value, tuple) else field_text(value)
+    return in_short(value, times) if name in _PER_AXIS and isinstance(value, tuple) else field_text(value)
 
 
 def field_text(value: Any) -> str:

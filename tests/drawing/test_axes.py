@@ -128,8 +128,8 @@ def test_volumes_are_readable(name: str, level: str) -> None:
 def test_labels_have_every_axis() -> None:
     dot = diagram(graph_of("video"), "dot", View("layer")).data.decode()
     for words in (
-        "3x7x7 conv, 64, /1x2x2",
-        "1x3x3 max pool, /1x2x2",
+        "3\u00d77\u00d77 conv, 64, /1\u00d72\u00d72",
+        "1\u00d73\u00d73 max pool, /1\u00d72\u00d72",
         "64 \u00d7 16 \u00d7 56 \u00d7 56",
         "128 \u00d7 8 \u00d7 14 \u00d7 14",
     ):

@@ -77,17 +77,17 @@ def test_vgg_shows_its_five_stages() -> None:
     assert [frame.name for frame in frames(drawing)] == [f"{n} \u00d7 {n}" for n in (224, 112, 56, 28, 14)]
     assert titles(drawing) == [
         "input",
-        "3x3 conv, 64 x2",
-        "2x2 max pool, /2",
-        "3x3 conv, 128 x2",
-        "2x2 max pool, /2",
-        "3x3 conv, 256 x3",
-        "2x2 max pool, /2",
-        "3x3 conv, 512 x3",
-        "2x2 max pool, /2",
-        "3x3 conv, 512 x3",
-        "2x2 max pool, /2",
-        "avg pool to 7x7",
+        "3\u00d73 conv, 64 x2",
+        "2\u00d72 max pool, /2",
+        "3\u00d73 conv, 128 x2",
+        "2\u00d72 max pool, /2",
+        "3\u00d73 conv, 256 x3",
+        "2\u00d72 max pool, /2",
+        "3\u00d73 conv, 512 x3",
+        "2\u00d72 max pool, /2",
+        "3\u00d73 conv, 512 x3",
+        "2\u00d72 max pool, /2",
+        "avg pool to 7\u00d77",
         "fc 4096",
         "fc 4096",
         "fc 1000",
@@ -108,7 +108,7 @@ def test_resnet_collapses_its_runs() -> None:
         ("layer4.0", 1),
         ("layer4.1 … layer4.2", 2),
     ]
-    assert [frame.name for frame in frames(drawing)] == ["112 \u00d7 112", "layer1", "layer2", "layer3", "layer4"]
+    assert [frame.name for frame in frames(drawing)] == ["layer1", "layer2", "layer3", "layer4"]
 
 
 RESIDUAL = """
@@ -127,23 +127,28 @@ net:
 def test_an_opened_residual_shows_its_shortcut(net: Callable[..., archdsl.Network]) -> None:
     drawing = drawn(net(RESIDUAL).graph, "layer")
     run, wider = (frame for frame in frames(drawing) if not frame.stage)
-    assert (run.name, run.title, run.count) == ("stage.0 … stage.2", "pair(8)", 3)
-    assert [box.title for box in run.members if isinstance(box, Box)] == ["3x3 conv, 8", "5x5 conv, 8", "+", "relu"]
+    assert (run.name, run.title, run.count) == ("stage.0 … stage.2", "pair(w=8)", 3)
+    assert [box.title for box in run.members if isinstance(box, Box)] == [
+        "3\u00d73 conv, 8",
+        "5\u00d75 conv, 8",
+        "+",
+        "relu",
+    ]
     assert arrows(drawing) == {
-        ("input", "3x3 conv, 8"),
-        ("3x3 conv, 8", "3x3 conv, 8"),
-        ("3x3 conv, 8", "5x5 conv, 8"),
-        ("5x5 conv, 8", "+"),
-        ("3x3 conv, 8", "+"),
+        ("input", "3\u00d73 conv, 8"),
+        ("3\u00d73 conv, 8", "3\u00d73 conv, 8"),
+        ("3\u00d73 conv, 8", "5\u00d75 conv, 8"),
+        ("5\u00d75 conv, 8", "+"),
+        ("3\u00d73 conv, 8", "+"),
         ("+", "relu"),
-        ("relu", "3x3 conv, 16, /2"),
-        ("3x3 conv, 16, /2", "5x5 conv, 16"),
-        ("5x5 conv, 16", "+"),
-        ("relu", "1x1 conv, 16, /2"),
-        ("1x1 conv, 16, /2", "+"),
+        ("relu", "3\u00d73 conv, 16, /2"),
+        ("3\u00d73 conv, 16, /2", "5\u00d75 conv, 16"),
+        ("5\u00d75 conv, 16", "+"),
+        ("relu", "1\u00d71 conv, 16, /2"),
+        ("1\u00d71 conv, 16, /2", "+"),
         ("relu", "output"),
     }
-    assert [box.title for box in wider.members if isinstance(box, Box)][2] == "1x1 conv, 16, /2"
+    assert [box.title for box in wider.members if isinstance(box, Box)][2] == "1\u00d71 conv, 16, /2"
 
 
 SHARED = """
@@ -161,9 +166,9 @@ net:
 def test_a_node_that_runs_again_is_not_collapsed_with_one_of_its_own_weights() -> None:
     graph = archdsl.loads(SHARED).graph
     titles = [f"{box.title} {box.count}" for box in compose(graph, View("layer")).boxes()][1:-1]
-    own, again = "3x3 conv, 8", "3x3 conv, 8, again"
+    own, again = "3\u00d73 conv, 8", "3\u00d73 conv, 8, again"
     assert titles == [f"{own} 1", f"{again} 1", f"{own} 1", f"{own} 1", f"{again} 2", f"{own} 2"]
-    data = json.dumps(outline(graph))
+    data = json.dumps(outline(graph), ensure_ascii=False)
     assert data.count(f'"{again}"') == 2 and data.count(f'"{own}"') == 4
 
 
@@ -207,7 +212,7 @@ def test_a_dense_block_is_layers_each_with_its_concat(expand: tuple[str, ...]) -
     assert (block.count, layer.title, layer.lines, concat.title) == (
         24,
         "layer",
-        ("receives 256…992 channels",),
+        ("[1\u00d71, 128; 3\u00d73, 32]", "receives 256…992 channels"),
         "concat",
     )
     assert {(a.source, a.target) for a in drawing.arrows if a.target in (layer.number, concat.number)} == {
@@ -221,14 +226,14 @@ def test_equal_calls_collapse_if_only_a_factor_or_their_input_differs() -> None:
     """PolyNet's modules scale by other factors, in turn of two kinds; the input of DPN's blocks grows."""
     drawing = drawn(archdsl.load("polynet").graph)
     (first, *_, last) = [box for box in drawing.boxes() if box.look == "block" and "(" in box.title]
-    assert (first.title, first.count, first.lines) == ("two_way(a)", 10, ("mul 1…0.9308",))
-    assert (last.title, last.count, last.lines) == ("mixed(poly_c, c)", 1, ("mul 0.7615…0.7",))
+    assert (first.title, first.count, first.lines) == ("two_way(block=a)", 10, ("mul 1…0.9308",))
+    assert (last.title, last.count, last.lines) == ("mixed(poly=poly_c, block=c)", 1, ("mul 0.7615…0.7",))
     assert [(f.name, f.count) for f in frames(drawing)] == [
         ("stage_b.0 … stage_b.19", 10),
         ("stage_c.0 … stage_c.9", 5),
     ]
     dual = next(box for box in drawn(archdsl.load("dpn68").graph).boxes() if box.count == 11)
-    assert dual.lines == ("receives 352…672 channels",)
+    assert dual.lines[-1:] == ("receives 352…672 channels",)
     assert concrete(dual.shape) == (704, 14, 14)
     opened = drawn(archdsl.load("dpn68").graph, "layer")
     assert {arrow.label for arrow in opened.arrows} >= {"96…416 \u00d7 14 \u00d7 14"}, (
@@ -249,6 +254,33 @@ def test_equal_calls_collapse_if_only_a_factor_or_their_input_differs() -> None:
 def test_what_may_differ_in_a_run(block: str, count: int) -> None:
     graph = archdsl.loads(f"input: 8x8x8\nblocks: {{b(n): {block}}}\nnet: {{a: 3 * b(i)}}\n").graph
     assert max(box.count for box in drawn(graph).boxes()) == count
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3", "resnet50", "seresnet50", "ghostnet_100"])
+def test_branches_stand_in_written_order_and_shortcuts_at_the_right(name: str) -> None:
+    graph = archdsl.load(name).graph
+    drawing = drawn(graph, "layer")
+    layout = place(drawing, Request(graph, View("layer")))
+    centre = {number: rect.x + rect.width / 2 for number, rect in layout.boxes.items()}
+    leaving: dict[int, list[float]] = {}
+    for arrow, spline in zip(drawing.arrows, layout.splines, strict=True):
+        if arrow.skip:
+            assert max(x for x, _ in spline.points) > centre[arrow.source]
+            assert min(x for x, _ in spline.points[1:-1]) > centre[arrow.source] - 1
+        elif not arrow.training:
+            leaving.setdefault(arrow.source, []).append(centre[arrow.target])
+    assert all(row == sorted(row) for row in leaving.values())
+    assert any(len(row) > 1 for row in leaving.values())
+
+
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "vgg16", "efficientnet_b0", "mobilenetv4_conv_small"])
+@pytest.mark.parametrize("level", ["network", "block"])
+def test_stages_have_titles_of_one_kind(name: str, level: str) -> None:
+    drawing = drawn(archdsl.load(name).graph, level)
+    named = [frame.name for frame in frames(drawing) if frame.stage]
+    named += [box.title for box in drawing.boxes() if box.kind == "stage"]
+    assert len(named) > 2
+    assert len({"\u00d7" in title for title in named}) == 1, named
 
 
 def test_heads_for_training_are_dashed() -> None:

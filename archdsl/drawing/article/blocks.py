@@ -217,9 +217,7 @@ def _parallel(parallel: Parallel, level: int) -> _BoxColumn:
 def _lines(stage: Stage) -> tuple[str, str]:
     if stage.look == "input":
         return f" {TIMES} ".join(map(str, stage.shape)), ""
-    window, space, rest = stage.title.partition(" ")
-    window = window.replace("x", TIMES) if window[:1].isdigit() else window
-    return f"{window}{space}{rest}", " ".join(stage.words)
+    return stage.title, " ".join(stage.words)
 
 
 def _drawn(spot: _BoxSpot, theme: Theme, bar: Bar | None = None) -> Cluster:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from html import escape
+from itertools import pairwise
 
 from archdsl.drawing.graph.labels import GAP, Content, TextLine, arrow_content, content, frame_content, head_content
 from archdsl.drawing.heat import HeatScale, scale
@@ -16,6 +17,7 @@ from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Arrow, Box, Drawing, Frame
 from archdsl.drawing.request import Diagram, Options, Request
 from archdsl.drawing.theme import LIGHT, THEMES, Theme
+from archdsl.ops import Slice
 from archdsl.report.text import visible
 
 _HEAD = """\
@@ -57,9 +59,27 @@ def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False, 
     rows = _members(drawing, options, whole, roomy)
     weights = _weights(drawing)
     rows += [
-        _arrow(arrow, weight, options, theme, whole) for arrow, weight in zip(drawing.arrows, weights, strict=True)
+        _arrow(arrow, weight, options, theme, whole)
+        for arrow, weight in sorted(zip(drawing.arrows, weights, strict=True), key=lambda pair: pair[0].skip)
     ]
+    rows += [] if whole else _branch_order(drawing)
     return text + "\n".join([*rows, "}", ""])
+
+
+def _branch_order(drawing: Drawing) -> list[str]:
+    """Invisible edges between the first boxes of branches, which put them side by side in written order, if they are in
+    one frame."""
+    sources: dict[int, list[int]] = {}
+    for arrow in drawing.arrows:
+        sources.setdefault(arrow.target, []).append(arrow.source)
+    around = {box.number: n for n, frame in enumerate(drawing.frames()) for box in frame.boxes()}
+    together: dict[tuple[int | None, tuple[int, ...]], list[int]] = {}
+    slices = {box.number for box in drawing.boxes() if box.kind == Slice.name}  # parts of one tensor, not branches
+    for box, read in sorted(sources.items()):
+        if box not in slices:
+            together.setdefault((around.get(box), tuple(sorted(read))), []).append(box)
+    pairs = (pair for boxes in together.values() for pair in pairwise(boxes))
+    return [f"  n{left} -> n{right} [style=invis, minlen=0]" for left, right in pairs]
 
 
 def _between(drawing: Drawing, options: Options, whole: bool) -> float:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from archdsl.analysis.parts import Part, head, is_block
 from archdsl.drawing.model.drawing import Box, Cost
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
 from archdsl.ops import Input
-from archdsl.report.words import TIMES, changed_lines, composite_words, kind_of, part_call, part_figure, run_name
+from archdsl.report.contents import contents
+from archdsl.report.words import (
+    TIMES,
+    changed_lines,
+    composite_words,
+    kind_of,
+    part_arguments,
+    part_call,
+    part_figure,
+    part_label,
+    run_name,
+)
 from archdsl.shapes import Shape, format_shape
 
 _BETWEEN = f" {TIMES} "
 _MAX_LINES = 4
+_WIDEST = 32
+"""The most characters of a call in one line."""
 
 
 def node_box(graph: Graph, number: int, part: Part, cost: Cost, everywhere: Part | None = None) -> Box:
@@ -53,6 +67,7 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost, ev
     """Return the box of a block: its call above its path, and what differs in its copies; `everywhere` as above."""
     assert part.scope is not None
     name, title = block_words(graph, part, around, everywhere)
+    title, detail = _in_lines(graph, everywhere or part, title)
     tail = f"training only, weight {graph.aux[part.path].weight:g}" if part.path in graph.aux else ""
     known = _known(graph, part.copies)
     return Box(
@@ -61,7 +76,7 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost, ev
         _marked(title, known),
         tail,
         name,
-        changed_lines(graph, everywhere or part),
+        (*detail, *changed_lines(graph, everywhere or part)),
         part.path,
         part.last,
         "block",
@@ -86,6 +101,19 @@ def block_words(graph: Graph, part: Part, around: str, everywhere: Part | None =
         return "", name
     words, last = composite_words(graph, part.scope), part.path.rpartition(".")[2]
     return (name, words) if last.isdigit() or part.scope.kind == "dense" or len(part.copies) > 1 else (words, last)
+
+
+def _in_lines(graph: Graph, part: Part, title: str) -> tuple[str, tuple[str, ...]]:
+    """The title of a block and lines below it: its layers if they are few, else its arguments if they are long."""
+    assert part.scope is not None
+    if part.scope.block is None or part_label(graph, part):
+        return title, ()
+    name, arguments = part_arguments(graph, part)
+    if layers := contents(graph, part.scope):
+        return name, (layers,)
+    if len(title) <= _WIDEST:
+        return title, ()
+    return name, tuple(wrap(", ".join(arguments), _WIDEST, break_long_words=False, break_on_hyphens=False))
 
 
 def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost: Cost) -> Box:
@@ -181,8 +209,8 @@ def _contents(graph: Graph, parts: Sequence[Part]) -> tuple[str, ...]:
     counted: list[tuple[str, int]] = []
     for part in parts:
         word = part_figure(graph, part)[0] if part.kind == "node" else block_words(graph, part, "")[1]
-        if part.scope is not None and not part.scope.label:
-            word = word.split("(")[0]
+        if part.scope is not None and part.kind != "node" and not part.scope.label:
+            word = contents(graph, part.scope, strides=False) or word.split("(")[0]
         if counted and counted[-1][0] == word:
             counted[-1] = (word, counted[-1][1] + len(part.copies))
         else:

@@ -12,12 +12,15 @@ from archdsl.report.words import TIMES
 from archdsl.shapes import concrete
 
 _FEW = 20
+_STEM = 4
+"""A stem or a head of so many parts needs no title."""
 
 
 def stages(graph: Graph, parts: Sequence[Part], boxes: bool) -> list[tuple[list[Part], str]]:
     """Group neighbouring parts of one resolution, each group with the title of its frame or box (empty: neither).
 
-    If a resolution occurs again later (an encoder and its decoder), there are no frames, but `boxes`.
+    If a resolution occurs again later (an encoder and its decoder), there are no frames, but `boxes`. Titles are of one
+    kind: the names that the groups have in the spec, if most have one and the others have few parts; else resolutions.
     """
     runs: list[tuple[tuple[int, ...], list[Part]]] = []
     for part in parts:
@@ -27,13 +30,20 @@ def stages(graph: Graph, parts: Sequence[Part], boxes: bool) -> list[tuple[list[
         else:
             runs.append((size, [part]))
     sizes = [size for size, _ in runs if size]
-    out: list[tuple[list[Part], str]] = []
-    for size, run in runs:
-        framed = len(run) > 1 and any(n > 1 for n in size) and (boxes or len(set(sizes)) == len(sizes))
-        name = _common_name(run, parts).rpartition(".")[2]
-        title = name if name and not name.isdigit() else sizes_words((0, *size), f" {TIMES} ")
-        out.append((run, title if framed else ""))
-    return out
+    once = boxes or len(set(sizes)) == len(sizes)
+    framed = [once and len(run) > 1 and any(n > 1 for n in size) for size, run in runs]
+    names = [
+        _common_name(run, parts).rpartition(".")[2] if frame else ""
+        for (_, run), frame in zip(runs, framed, strict=True)
+    ]
+    names = ["" if name.isdigit() else name for name in names]
+    nameless = [len(run) for (_, run), name, frame in zip(runs, names, framed, strict=True) if frame and not name]
+    if len(nameless) < sum(map(bool, names)) and max(nameless, default=0) <= _STEM:
+        return [(run, name) for (_, run), name in zip(runs, names, strict=True)]
+    titles = [
+        sizes_words((0, *size), f" {TIMES} ") if frame else "" for (size, _), frame in zip(runs, framed, strict=True)
+    ]
+    return [(run, title) for (_, run), title in zip(runs, titles, strict=True)]
 
 
 def _resolution(graph: Graph, part: Part) -> tuple[int, ...]:

@@ -115,7 +115,11 @@ def _node(graph: Graph, part: Part) -> Data:
 
 def _item_data(box: Box, kind: str, part: Part, paths: Iterable[str]) -> Data:
     """The data of a box without empty values. The page computes the shape of an input itself."""
-    texts = {"title": box.title, "name": box.name, "tail": "" if box.look == "input" else box.tail}
+    texts = {
+        "title": box.title,
+        "name": box.name,
+        "tail": "" if box.look == "input" else ", ".join(filter(None, (box.tail, *box.lines))),
+    }
     escaped = {name: escape_control(text) for name, text in texts.items()}
     item = {"kind": kind, "look": box.look, **escaped, "sign": bool(box.sign), "training": box.training}
     copies = [[ids.start, ids.stop, escape_control(path)] for ids, path in zip(part.copies, paths, strict=True)]

@@ -16,7 +16,7 @@ from archdsl.drawing.scene import shorten
 from archdsl.drawing.theme import Look
 from archdsl.graph import Graph, Node
 from archdsl.ops import Concat, Flatten, Identity, Input
-from archdsl.report.words import TIMES, kind_of, part_figure, part_label, part_name
+from archdsl.report.words import TIMES, kind_of, part_call, part_figure, part_label
 from archdsl.shapes import concrete
 
 MOST_LETTERS = 28
@@ -167,7 +167,7 @@ class _Stager:
     def _words(self, part: Part, around: str) -> tuple[str, str]:
         """The name of a block in the picture, and its title: its label, or its path and its call."""
         label = part_label(self.graph, part)
-        title = label or part_name(self.graph, part)
+        title = part_call(self.graph, part)
         return shorten(label, MOST_LETTERS) if label else _name(part, around or self.common, title), title
 
     def _merge(self, stage: Stage, tail: Sequence[Node]) -> None:
