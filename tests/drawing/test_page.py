@@ -371,7 +371,7 @@ def test_a_volume_has_three_sliders_and_the_figures_of_python(visit: Callable[..
     check_totals(tab, of_size(VOLUME, "1x18x32x44"))
     assert "4 \u00d7 18 \u00d7 16 \u00d7 22" in tab.locator("#drawing").text_content()
     assert all(part in tab.url for part in ("D=18", "H=32", "W=44"))
-    box(tab, "1x3x3 conv, 4, /1x2x2").click()
+    box(tab, "1\u00d73\u00d73 conv, 4, /1\u00d72\u00d72").click()
     details = tab.locator("#details").text_content()
     assert "3 \u00d7 5 \u00d7 5 voxels" in details and "4 \u00d7 D \u00d7 (H + 1)//2 \u00d7 (W + 1)//2" in details
     box(tab, "fc 3").click()
@@ -486,7 +486,7 @@ def test_whole_numbers_stay_whole(visit: Callable[..., Any]) -> None:
 def test_blocks_open_and_close_in_place(visit: Callable[..., Any]) -> None:
     tab = visit(archdsl.load("googlenet").graph)
     closed = tab.locator("#drawing .box").count()
-    block = box(tab, "inception(64, 96")
+    block = box(tab, "inception")
     assert block.get_attribute("aria-expanded") == "false"
     block.locator("[data-opens]").click()
     head = tab.locator("#drawing .head").filter(has_text="inception3a")
@@ -496,20 +496,20 @@ def test_blocks_open_and_close_in_place(visit: Callable[..., Any]) -> None:
     again = visit(archdsl.load("googlenet").graph, "#" + tab.url.partition("#")[2])
     assert again.locator("#drawing .box").count() == closed + 7
     head.click()
-    box(tab, "inception(64, 96").wait_for()
+    box(tab, "inception").wait_for()
     assert tab.locator("#drawing .box").count() == closed
 
 
 @in_browser
 def test_a_run_shows_its_copies(visit: Callable[..., Any]) -> None:
     tab = visit(archdsl.load("resnet50").graph)
-    run = box(tab, "bottleneck(256, 1) \u00d75")
+    run = box(tab, "bottleneck \u00d75")
     run.click()
     details = tab.locator("#details")
     assert "layer3.1 \u2026 layer3.5" in details.text_content()
     details.get_by_role("button", name="Show all 5").click()
     tab.locator("#drawing .head").filter(has_text="layer3.1 \u2026 layer3.5").wait_for()
-    assert tab.locator("#drawing .box").filter(has_text="bottleneck(256, 1)").count() == 5
+    assert tab.locator("#drawing .box").filter(has_text="256; 1\u00d71, 1024]").count() == 5
 
 
 @in_browser
@@ -524,7 +524,7 @@ def test_the_first_drawing_is_seen_without_scripts_and_without_the_layout(browse
         tab.goto(path.as_uri())
         still = tab.locator("#still-graph svg")
         still.wait_for(state="visible")
-        assert "basic(128, 2)" in still.text_content() and "layer2.0" in still.text_content()
+        assert "[3\u00d73, 128; 3\u00d73, 128]" in still.text_content() and "layer2.0" in still.text_content()
         assert not tab.locator("#still-volumes").is_visible()
         context.close()
 
@@ -553,7 +553,7 @@ def test_the_view_is_saved_as_png_and_printed_as_it_is(visit: Callable[..., Any]
     image = Image.open(download.value.path()).convert("RGB")
     assert image.width > 200 and len(image.getcolors(1 << 20)) > 20
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert "5x5 conv, 6" in tab.locator("#printed svg").text_content()
+    assert "5\u00d75 conv, 6" in tab.locator("#printed svg").text_content()
     tab.emulate_media(media="print")
     assert tab.locator("#printed svg").is_visible() and not tab.locator("aside").is_visible()
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
@@ -577,7 +577,7 @@ def test_an_expanded_run_counts_all_its_copies(visit: Callable[..., Any]) -> Non
     tab = visit(graph, "#open=layer3.1")
     inside = [node for node in graph.nodes if re.fullmatch(r"layer3\.[1-5]\.conv2", node.path)]
     assert len(inside) == 5
-    tab.locator("#drawing .box").filter(has_text="3x3 conv, 256").first.click()
+    tab.locator("#drawing .box").filter(has_text="3\u00d73 conv, 256").first.click()
     assert int(tab.locator("#its-macs").text_content().replace(",", "")) == sum(node.macs for node in inside)
     assert "each, \u00d75" in tab.locator("#details").text_content()
 
@@ -655,16 +655,16 @@ def test_everything_by_keyboard(visit: Callable[..., Any]) -> None:
     tab.keyboard.press("Tab")
     assert focused().startswith("input")
     tab.keyboard.press("ArrowDown")
-    assert "double(64)" in focused()
-    assert "double(64)" in tab.locator("#details h2").text_content()
+    assert "double" in focused()
+    assert "double" in tab.locator("#details h2").text_content()
     tab.keyboard.press("Enter")
     tab.locator("#drawing .head").filter(has_text="inc").wait_for()
     assert tab.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
     tab.keyboard.press("ArrowDown")
-    assert "3x3 conv, 64" in focused()
+    assert "3\u00d73 conv, 64" in focused()
     tab.keyboard.press("Escape")
     tab.locator("#drawing .head").first.wait_for(state="detached")
-    assert "double(64)" in focused()
+    assert "double" in focused()
     tab.keyboard.press("?")
     assert tab.locator("dialog").is_visible()
     tab.keyboard.press("Escape")
@@ -708,7 +708,7 @@ def test_hostile_names_stay_text(tiny: Graph, visit: Callable[..., Any]) -> None
     assert tab.title().startswith("</script><script>") and tab.title() != "broken"
     assert tab.locator("img").count() == 0
     tab.locator("#collapse").click()
-    box(tab, "3x3 conv").click()
+    box(tab, "3\u00d73 conv").click()
     assert "</script>" in tab.locator("#details .path").first.text_content()
 
 
@@ -725,7 +725,7 @@ def test_the_view_is_saved_as_svg(visit: Callable[..., Any], tmp_path: Path) -> 
     root = ET.parse(saved).getroot()
     words = "".join(root.itertext())
     assert (
-        "3x3 conv, 64" in words
+        "3\u00d73 conv, 64" in words
         and "512 \u00d7 14 \u00d7 14" in words
         and "var(" not in saved.read_text(encoding="utf-8")
     )

@@ -116,17 +116,17 @@ def test_text_is_as_large_as_the_page_allows_and_no_larger_than_requested() -> N
     assert all(a < b + 0.02 for a, b in pairwise(sizes)) and sizes[-1] == pytest.approx(9, abs=0.01), (
         "at most its own size"
     )
-    assert drawn(graph, width_mm=170, font_size=8).letters["bottleneck(64)"] == pytest.approx(8, abs=0.02)
+    assert drawn(graph, width_mm=170, font_size=8).letters["bottleneck"] == pytest.approx(8, abs=0.02)
     assert drawn(graph, width_mm=170, height_mm=80).height <= 80.1
     assert min(drawn(graph, width_mm=170, min_font=10).letters.values()) == pytest.approx(10, abs=0.01), "enlarged"
 
 
 def test_words_are_broken_and_left_out_before_the_drawing_is_refused() -> None:
-    calls = "".join(f"\n  - dual(64, 16, {n}, true)" for n in range(101, 141))
-    block = "blocks:\n  dual(a, b, c, d): [3x3 conv a, 3x3 conv b, 3x3 conv c]"
+    calls = "".join(f"\n  - dual(64, {n}, 1)" for n in range(101, 141))
+    block = "blocks:\n  dual(a, c, d): [3x3 conv c, relu]"
     graph = archdsl.loads(f"input: 3x32x32\n{block}\nnet:{calls}").graph
     wide, narrow = drawn(graph, width_mm=260), drawn(graph, width_mm=100)
-    assert "dual(64, 16, 101, true)" in wide.letters and "101, true)" in narrow.letters
+    assert "dual(a=64, c=101, d=1)" in wide.letters and "c=101, d=1)" in narrow.letters
     done = CliRunner().invoke(main, ["diagram", "lenet5", "-o", "-", "--width", "20"])
     assert done.exit_code == 2 and "error[E0721]" in done.stderr and not done.stdout
 

@@ -229,5 +229,6 @@ def test_it_can_be_read_by_who_cannot_see_it() -> None:
     assert all(group.findtext(f"{SPACE}title") for group in boxes)
     assert (
         boxes[4].findtext(f"{SPACE}title")
-        == "layer1.1: bottleneck(64), 2 times, gives 256 \u00d7 56 \u00d7 56, 140.8 k params, 436.7 MMACs"
+        == "layer1.1: bottleneck, [1\u00d71, 64; 3\u00d73, 64; 1\u00d71, 256], 2 times, "
+        "gives 256 \u00d7 56 \u00d7 56, 140.8 k params, 436.7 MMACs"
     )

@@ -211,8 +211,8 @@ def test_ops_in_words() -> None:
     )
     assert written(Conv(out=64, kernel=(15,), stride=(2,), dilation=(3,))) == "15 conv 64 /2 dilation=3"
     assert written(Conv(out=64, kernel=(3, 3, 3), stride=(1, 2, 2))) == "3x3x3 conv 64 /1x2x2"
-    assert figure(Conv(out=64, kernel=(1, 3, 3), stride=(2, 2, 2))) == "1x3x3 conv, 64, /2"
-    assert figure(Conv(out=64, kernel=(7, 7), stride=(2, 2))) == "7x7 conv, 64, /2"
+    assert figure(Conv(out=64, kernel=(1, 3, 3), stride=(2, 2, 2))) == "1\u00d73\u00d73 conv, 64, /2"
+    assert figure(Conv(out=64, kernel=(7, 7), stride=(2, 2))) == "7\u00d77 conv, 64, /2"
     assert written(Relu()) == figure(Relu()) == "relu"
 
 
@@ -221,7 +221,7 @@ def test_a_depthwise_convolution_is_called_one() -> None:
     net.add(DwConv(kernel=(3, 3), stride=(2, 2)))
     node = net.graph().nodes[1]
     assert written(node.op, node.in_shapes) == "3x3 dwconv /2"
-    assert figure(node.op, node.in_shapes) == "3x3 dwconv, /2"
+    assert figure(node.op, node.in_shapes) == "3\u00d73 dwconv, /2"
 
 
 def test_every_kind_has_words() -> None:

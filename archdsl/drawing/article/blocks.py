@@ -135,7 +135,8 @@ def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme, narrow: bool)
     if residual:
         figure.members += _formula(column.spots, any(spots[target].stage.sign == "+" for _, target in bypass), theme)
     words = 34 if residual and bypass else 0
-    figure.width = max(left + right, *(x + 8 for x in lanes.values()), 0) + words
+    named_ends = (spots[n].x + bar.reach(_bar_words(spots[n].stage)) for n, bar in bars.items())
+    figure.width = max(left + right, 0.0, *(x + 8 for x in (*lanes.values(), *named_ends))) + words
     figure.height = column.height
     return figure, spots
 
@@ -220,6 +221,10 @@ def _lines(stage: Stage) -> tuple[str, str]:
     return stage.title, " ".join(stage.words)
 
 
+def _bar_words(stage: Stage) -> str:
+    return " ".join((stage.title, *stage.words))
+
+
 def _drawn(spot: _BoxSpot, theme: Theme, bar: Bar | None = None) -> Cluster:
     stage = spot.stage
     facts = {"shape": "x".join(map(str, stage.shape)), "stage": str(stage.number)}
@@ -234,7 +239,7 @@ def _drawn(spot: _BoxSpot, theme: Theme, bar: Bar | None = None) -> Cluster:
                 Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 11), " ".join(stage.words), SMALL, theme.quiet, "end")
             )
     elif bar is not None:
-        items = bar.drawn(Point(spot.x, spot.y + spot.height / 2), " ".join((stage.title, *stage.words)), theme)
+        items = bar.drawn(Point(spot.x, spot.y + spot.height / 2), _bar_words(stage), theme)
     elif stage.look == "input":
         items = [Text(Point(spot.x, spot.y + spot.height / 2 + 3), _lines(stage)[0], WORDS, theme.ink)]
     else:

@@ -128,6 +128,10 @@ class Bar:
         spans = zip(self.sources, pairwise(self.ends()), strict=True)
         return next(((a + b) / 2 for (stage, _), (a, b) in spans if stage == number), 0.0)
 
+    def reach(self, words: str) -> float:
+        """Return the distance from the middle of the bar to the end of the words at its right."""
+        return BAR / 2 + 5 + text_width(words, SMALL)
+
     def drawn(self, center: Point, words: str, theme: Theme) -> list[Item]:
         """Return its items: each slice in the colour of its branch, with its channels if they fit."""
         items: list[Item] = []

@@ -213,7 +213,7 @@ def _card(box: Box, rect: Rect, pen: _Pen) -> Cluster:
 
 def tooltip(box: Box) -> str:
     """Return the description of a box for screen readers and tooltips."""
-    words = [f"{box.path}: {box.title}" if box.path and box.path != box.title else box.title, box.tail]
+    words = [f"{box.path}: {box.title}" if box.path and box.path != box.title else box.title, *box.lines, box.tail]
     words += [f"{box.count} times"] if box.count > 1 else []
     words += [f"gives {format_shape(box.shape, times=f' {TIMES} ')}"] if box.shape else []
     words += [f"{in_short(box.cost.params).rstrip()} params"] if box.cost.params else []
