@@ -71,6 +71,7 @@ def photographed(
     E06xx for weights, E0802 to E0805 if the network cannot be run.
     """
     require_package("numpy")
+    require_package("PIL")
     own = {id(network): _seen(network, image, weights) for network in networks}
     seen = [own[id(network)] for network in networks]
     if len({one.bitmap for one in seen}) > 1:
