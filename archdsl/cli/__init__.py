@@ -30,7 +30,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "list": "List the networks of the library.",
         "params": "Print layers, shapes, parameters, MACs and memory.",
         "compare": "Compare networks in a table or a chart.",
-        "diagram": "Draw a network: SVG, PDF, PNG, TeX, HTML, Mermaid, DOT.",
+        "diagram": "Draw a network: SVG, PDF, PNG, PPTX, TeX, HTML, Mermaid, draw.io.",
         "diff": "List the differences between two networks.",
     },
     "Write specs": {
