@@ -60,9 +60,10 @@ def attribute(
         return _in_torch(work, options, device).explain(image, target, watched(watch, method))
     require(device)
     with work.opened(watch) as (path, notes):
-        explainer = of_model(open_predictor(path, device), options)
-        found = explainer.explain(image, target, watched(watch, method))
-    return replace(found, notes=(*notes, *found.notes))
+        predictor = open_predictor(path, device)
+        found = of_model(predictor, options).explain(image, target, watched(watch, method))
+        warnings = predictor.model.session.warnings
+    return replace(found, notes=(*notes, *found.notes, *warnings))
 
 
 def attribute_stream(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from archdsl.progress import watched
 from archdsl.runtime.recipe import Recipe
 
 _MARK = "made by archdsl"
+_SUFFIX = re.compile(r"(\.nii)?\.[A-Za-z]\w{0,9}$")
+"""What the name of a map leaves out: `.png`, `.nii.gz`, but not the end of `1.2.840`, the folder of a series."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of the arrays in an NPZ file: the same map gives the same bytes."""
 
@@ -62,11 +65,9 @@ class MapWriter:
         return replace(row, file=PictureFile(path, found.text().replace("\n", ": ")), notes=(*row.notes, *notes))
 
     def _write(self, found: Attribution, row: Prediction) -> Path:
-        stem = (
-            Path(row.image).stem
-            if row.frame is None
-            else f"{Path(row.image.removesuffix(f'#{row.frame}')).stem}-{row.frame}"
-        )
+        frame = "" if row.frame is None else f"-{row.frame}"
+        name = Path(row.image.removesuffix(f"#{row.frame}")).name
+        stem = (_SUFFIX.sub("", name) or name) + frame
         with self.lock:
             other = self.written.setdefault(stem, row.image)
         if other != row.image:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import archdsl
 from archdsl.attribution.explainer import METHODS
+from archdsl.attribution.files import MapWriter
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.prediction.result import Missed, Prediction
@@ -175,3 +176,21 @@ def test_notes_on_the_image_are_kept(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((16, 12, 4), np.uint8)).save(tmp_path / "clear.png")
     found = archdsl.attribute(bright(), tmp_path / "clear.png", weights=WEIGHTS)
     assert "N0804" in [note.code for note in found.notes]
+
+
+@pytest.mark.parametrize(
+    ("name", "frame", "stem"),
+    [
+        ("/a/scan.nii.gz", None, "scan"),
+        ("/a/photo.v2.png", None, "photo.v2"),
+        ("/a/1.2.840.10", None, "1.2.840.10"),
+        ("/a/slices.tif#3", 3, "slices-3"),
+        ("s3://bucket/a.png", None, "a"),
+        ("/a/.png", None, ".png"),
+    ],
+)
+def test_names_of_maps(name: str, frame: int | None, stem: str, tmp_path: Path) -> None:
+    found = archdsl.attribute(bright(), picture(), weights=WEIGHTS)
+    row = Prediction(name, None, (), None, None, (), 0.0, (), frame)
+    path = MapWriter(tmp_path, None, False, ())._write(found, row)
+    assert path == tmp_path / f"{stem}.cam.png" and path.is_file()
