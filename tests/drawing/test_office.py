@@ -303,3 +303,22 @@ def test_a_scene_without_boxes_is_one_step() -> None:
     scene = hand([Text(Point(3, 3), "x", 8, "#000000")])
     assert [list(step.items()) for step in steps(scene)] == [list(scene.items())]
     assert Options().fragment is False
+
+
+@pytest.mark.parametrize("name", ["resnet18", "unet"])
+def test_a_connector_goes_around_the_boxes_between(name: str) -> None:
+    scene = scene_of(name, "graph", "layer")
+    (slide,) = slides_of(to_pptx([scene]))
+    parts = things(scene)
+    boxes = {thing.name: thing.bounds for thing in parts if thing.name.startswith("box-")}
+    ends = {thing.name: thing.ends for thing in parts if thing.ends}
+    for shape in slide.shapes:
+        if shape.name in ends and shape.shape_type == pptx.enum.shapes.MSO_SHAPE_TYPE.LINE:
+            others = [box for box in boxes if box not in (ends[shape.name] or ())]
+            for x, y in Path(tuple(connector_line(shape)), "#000000").along(2.0):
+                inside = [
+                    box
+                    for box, (left, top, right, bottom) in ((box, boxes[box]) for box in others)
+                    if left < x < right and top < y < bottom
+                ]
+                assert inside == [], shape.name

@@ -60,7 +60,7 @@ def connect(lines: Sequence[Path], points: Sequence[Point], starts: Sequence[Sit
         return _preset(_loop(start.at, end.at, side, beyond), start, end, curved=False)
     if all(_off(point, start.at, end.at) < _STRAIGHT for point in line):
         return _preset((start.at, end.at), start, end, curved)
-    return _preset(_turn(start, end), start, end, curved)
+    return _preset(_turn(start, end, line), start, end, curved)
 
 
 def facing(at: Point, middle: Point) -> int:
@@ -69,7 +69,17 @@ def facing(at: Point, middle: Point) -> int:
 
 
 def _nearest(sites: Sequence[Site], point: Point) -> Site:
-    return min(sites, key=lambda site: dist(site.at, point))
+    """The site at a point, or else that of the side on which the point is."""
+
+    def cost(site: Site) -> float:
+        apart = dist(site.at, point)
+        return (
+            apart - _AROUND
+            if apart < _EXACT
+            else abs(site.at[1 - site.side % 2] - point[1 - site.side % 2]) + apart / 99
+        )
+
+    return min(sites, key=cost)
 
 
 def _extreme(sites: Sequence[Site], side: int) -> Site:
@@ -119,14 +129,14 @@ def _loop(start: Point, end: Point, side: int, beyond: float) -> tuple[Point, ..
     return start, Point(start.x, beyond), Point(end.x, beyond), end
 
 
-def _turn(start: Site, end: Site) -> tuple[Point, ...]:
-    """A turn, or two in the middle, away from the side of the start and into that of the end."""
+def _turn(start: Site, end: Site, line: Sequence[Point]) -> tuple[Point, ...]:
+    """A turn, or two where the arrow is half way across, away from the side of the start and into that of the end."""
     (x1, y1), (x2, y2) = start.at, end.at
     if start.side % 2 != end.side % 2:
         return start.at, (Point(x2, y1) if start.side % 2 else Point(x1, y2)), end.at
     if start.side % 2:
-        return _loop(start.at, end.at, 3, (x1 + x2) / 2)
-    return _loop(start.at, end.at, 2, (y1 + y2) / 2)
+        return _loop(start.at, end.at, 3, min(line, key=lambda p: abs(p.y - (y1 + y2) / 2)).x)
+    return _loop(start.at, end.at, 2, min(line, key=lambda p: abs(p.x - (x1 + x2) / 2)).y)
 
 
 def _preset(bends: Sequence[Point], start: Site, end: Site, curved: bool) -> Connector:
