@@ -28,6 +28,7 @@ from PIL import Image
 
 import archdsl
 from archdsl.cli import main
+from archdsl.cli.console import _Bar
 from archdsl.diagnostics import ArchError
 from archdsl.prediction.inputs import find_files
 from archdsl.prediction.picture import PictureWriter
@@ -519,3 +520,14 @@ def test_pictures_beside_a_table(tmp_path: Path) -> None:
     (row,) = lines((tmp_path / "out.jsonl").read_text())
     assert row["picture"]["path"] == str(tmp_path / "pictures" / "cat.edge_filter.png")
     assert Path(row["picture"]["path"]).exists()
+
+
+def test_progress_has_the_rate_and_the_time_left() -> None:
+    stream = io.StringIO()
+    bar = _Bar("predicting", stream)
+    bar(1000, 5000)
+    bar.started = bar.drawn = time.monotonic() - 10
+    bar(3000, 5000)
+    assert "60 %  200/s, 0:10 left" in stream.getvalue(), "what was finished before does not count"
+    bar(5000, 5000)
+    assert stream.getvalue().endswith("\r\x1b[K")
