@@ -118,6 +118,8 @@ class GraphDifference:
     """Differences of the whole network: its outputs, its auxiliary heads."""
     same: int
     resized: tuple[tuple[Node, Node], ...]
+    partners: Mapping[int, int]
+    """For nodes of the first network, by id, the node of the second network that takes its place."""
 
 
 def compare_graphs(before: Graph, after: Graph) -> GraphDifference:
@@ -179,7 +181,7 @@ class _Comparing:
         equal = identity(self.before) == identity(self.after)
         changes = () if equal else changes
         return GraphDifference(
-            self.before, self.after, equal, changes, totals, self._weights(), self._whole(), same, resized
+            self.before, self.after, equal, changes, totals, self._weights(), self._whole(), same, resized, self.partner
         )
 
     # --- which node is which ----------------------------------------------------------------------------------
@@ -272,14 +274,18 @@ class _Comparing:
         facts = [fact for role in both for fact in _differing(role, own.get(role), other.get(role))]
         for node in a.part.nodes(a.graph):
             if node.id in self.partner:
-                facts += self._input_facts(node, self.after.nodes[self.partner[node.id]])
+                partner = self.after.nodes[self.partner[node.id]]
+                within = set(node.inputs) <= set(a.part.ids) and set(partner.inputs) <= set(b.part.ids)
+                facts += self._input_facts(node, partner, within and bool(node.op.role))
         return tuple(dict.fromkeys(facts))
 
-    def _input_facts(self, a: Node, b: Node) -> list[Fact]:
+    def _input_facts(self, a: Node, b: Node, within: bool) -> list[Fact]:
+        """The differences of their inputs. The norm of a convolution reads the convolution, `within` the written node:
+        the node as a whole does not receive those channels."""
         facts = []
         if type(a.op) is Input and concrete(a.shape) != concrete(b.shape):
             facts.append(Fact("shape", concrete(a.shape), concrete(b.shape)))
-        if _in_channels(a) != _in_channels(b):
+        if not within and _in_channels(a) != _in_channels(b):
             facts.append(Fact("receives", _in_channels(a), _in_channels(b)))
         if self._rewired(a, b):
             facts.append(Fact("reads", _paths(self.before, a.inputs), _paths(self.after, b.inputs)))

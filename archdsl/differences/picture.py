@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from textwrap import wrap
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from archdsl.differences.compare import Change, GraphDifference, Mark
 from archdsl.differences.report import SIGNS, change_name, change_words
+from archdsl.differences.rows import align_rows
 from archdsl.drawing.graph.labels import BODY, SMALL
 from archdsl.drawing.graph.layout import laid_out
 from archdsl.drawing.graph.positions import GraphLayout, Rect
@@ -56,9 +57,21 @@ def painter(
         drawing, layout, note = laid_out(Request(graph, view, titled), partial(_explained, _details(difference, which)))
         sides.append(_Side(drawing, layout, titled, _marks(difference, which)))
         notes += [note] if note else []
+    if options.direction == "TB":
+        layouts = align_rows(sides[0].layout, sides[1].layout, _pairs(difference, *(side.drawing for side in sides)))
+        sides = [side._replace(layout=layout) for side, layout in zip(sides, layouts, strict=True)]
     lines = _list(difference)
     note = "; ".join(dict.fromkeys(notes))
     return lambda theme: replace(_whole(sides, names, lines, theme), note=note)
+
+
+def _pairs(difference: GraphDifference, before: Drawing, after: Drawing) -> Iterator[tuple[int, int]]:
+    """The boxes of both drawings that begin with the same node."""
+    boxes = {ids.start: box.number for box in after.boxes() for ids in box.copies}
+    for box in before.boxes():
+        partner = difference.partners.get(box.copies[0].start) if box.copies else None
+        if partner in boxes:
+            yield box.number, boxes[partner]
 
 
 def _details(difference: GraphDifference, which: int) -> dict[range, tuple[str, ...]]:
