@@ -62,16 +62,24 @@ def images(folder: Path, count: int) -> list[str]:
     return names
 
 
-def commands(model: str, peer: Path | None) -> dict[str, list[str]]:
-    """The start of each contestant's command; paths follow."""
+def archdsl(checkout: Path) -> list[str]:
+    """The start of a command of the archdsl in a checkout, which must not find another one in the working directory."""
     run_module = "runpy.run_module('archdsl', run_name='__main__')"
-    start = f"import runpy, sys; sys.path.insert(0, {{!r}}); sys.argv[0] = 'archdsl'; {run_module}"
-    # `-P`: without the working directory in the path, where another archdsl may be
-    all_ = {"archdsl": [sys.executable, "-P", "-c", start.format(str(ROOT)), "predict", model, "--format", "jsonl"]}
+    code = f"import runpy, sys; sys.path.insert(0, {str(checkout)!r}); sys.argv[0] = 'archdsl'; {run_module}"
+    return [sys.executable, "-P", "-c", code]
+
+
+def commands(folder: Path, peer: Path | None) -> dict[str, list[str]]:
+    """The start of each contestant's command; paths follow. Each archdsl compiles its own model."""
+    own = str(folder / "own.onnx")
+    run([*archdsl(ROOT), "compile", "resnet18", "-o", own])
+    all_ = {"archdsl": [*archdsl(ROOT), "predict", own, "--format", "jsonl"]}
     if peer is not None:
-        all_["peer"] = [sys.executable, "-P", "-c", start.format(str(peer)), "predict", model, "--format", "json"]
+        older = str(folder / "peer.onnx")
+        run([*archdsl(peer), "compile", "resnet18", "-o", older])
+        all_["peer"] = [*archdsl(peer), "predict", older, "--format", "json"]
     if not missing("torch", "torchvision"):
-        all_["dataloader"] = [sys.executable, "-c", DATALOADER, model]
+        all_["dataloader"] = [sys.executable, "-c", DATALOADER, own]
     return all_
 
 
@@ -117,18 +125,17 @@ def main() -> None:
     print(machine("onnxruntime", "pillow", "numpy"), "\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model, peer = str(folder / "resnet18.onnx"), None
-        run([sys.executable, "-m", "archdsl", "compile", "resnet18", "-o", model])
+        peer = None
         names = images(folder, arguments.images)
         if arguments.memory:
-            print(memory(commands(model, None)["archdsl"], folder, names))
+            print(memory(commands(folder, None)["archdsl"], folder, names))
             return
         if arguments.peer:
             peer = folder / "peer"
             git = ["git", "-C", str(ROOT), "worktree"]
             subprocess.run([*git, "add", "--detach", str(peer), arguments.peer], check=True, capture_output=True)
         try:
-            print(speed(commands(model, peer), names, arguments.rounds))
+            print(speed(commands(folder, peer), names, arguments.rounds))
         finally:
             if peer is not None:
                 subprocess.run([*git, "remove", "--force", str(peer)], check=True)
