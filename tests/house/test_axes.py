@@ -151,6 +151,7 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("drawing/article/photograph.py", (UNPACKED, INDEX, RANK), "a photograph has rows and columns"),
     ("network/photograph.py", tuple(CHECKS), "a photograph has rows and columns"),
     ("drawing/article/windows.py", (UNPACKED,), "a grid has rows and columns, for every kind"),
+    ("drawing/scene/", (LISTED,), "the two coordinates of a point, and the four sides of a box"),
     ("drawing/sheets.py", (UNPACKED, LISTED, RANK), "the width, height and depth of a sheet, for every kind"),
     ("drawing/volumes/spots.py", (UNPACKED, LISTED), "the table of boxes, and the extents of one"),
     ("drawing/graph/labels.py", tuple(CHECKS), "the space around the text of a box"),
