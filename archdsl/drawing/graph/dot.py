@@ -39,11 +39,17 @@ def write(request: Request) -> Diagram:
     return Diagram(to_dot(drawing, request.options, whole=True).encode())
 
 
-def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False, roomy: Collection[int] = ()) -> str:
+def to_dot(
+    drawing: Drawing,
+    options: Options = Options(),
+    whole: bool = False,
+    longer: Collection[int] = (),
+    roomy: Collection[int] = (),
+) -> str:
     """Return the DOT text of a drawing: boxes are nodes `n0`, `n1`, ..., frames are clusters in their order.
 
     The text contains the words of the drawing only if `whole`. The layout for SVG and TikZ needs only their sizes,
-    and has room for a label beside each box in `roomy`.
+    and has room for labels: along the arrow of each box in `longer`, and beside each box in `roomy`.
     """
     theme = THEMES.get(options.theme, LIGHT)
     text = _HEAD.format(
@@ -59,7 +65,7 @@ def to_dot(drawing: Drawing, options: Options = Options(), whole: bool = False, 
     rows = _members(drawing, options, whole, roomy)
     weights = _weights(drawing)
     rows += [
-        _arrow(arrow, weight, options, theme, whole)
+        _arrow(arrow, weight, options, theme, whole, arrow.source in longer)
         for arrow, weight in sorted(zip(drawing.arrows, weights, strict=True), key=lambda pair: pair[0].skip)
     ]
     rows += [] if whole else _branch_order(drawing)
@@ -205,10 +211,11 @@ def _sized_label(inside: Content, theme: Theme, whole: bool, align: str = "cente
     return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td {size}>{rows}</td></tr></table>'
 
 
-def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: bool) -> str:
+def _arrow(arrow: Arrow, weight: int, options: Options, theme: Theme, whole: bool, longer: bool) -> str:
     labelled = arrow.label and options.shapes
     fields = [f"label=<{_sized_label(arrow_content(arrow.label), theme, True)}>"] if labelled and whole else []
     fields += [f"weight={weight}"] if weight != 1 else []
+    fields += ["minlen=2"] if longer else []
     fields += ["style=dashed"] if arrow.training else []
     return f"  n{arrow.source} -> n{arrow.target}" + (f" [{', '.join(fields)}]" if fields else "")
 

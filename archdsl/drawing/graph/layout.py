@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -74,20 +75,31 @@ def _note(view: View, drawn: View | None) -> str:
 
 def place(drawing: Drawing, request: Request) -> GraphLayout:
     """Return the layout of a drawing: Graphviz places its boxes, `positions` its labels. Raises `TooSlow` and E0711."""
-    layout, crowded = _laid_out(drawing, request, frozenset())
-    roomy = crowded
+    nothing: frozenset[int] = frozenset()
+    layout, crowded = _laid_out(drawing, request, nothing, nothing)
+    longer = crowded & _only_arrows(drawing)
+    roomy = crowded - longer
     for _ in range(_ROUNDS):
         if not crowded:
             break
-        other, still = _laid_out(drawing, request, roomy)
-        roomy |= still
+        other, still = _laid_out(drawing, request, longer, roomy)
+        longer, roomy = longer - still, roomy | still
         layout, crowded = (other, still) if len(still) < len(crowded) else (layout, crowded)
     return layout
 
 
-def _laid_out(drawing: Drawing, request: Request, roomy: frozenset[int]) -> tuple[GraphLayout, frozenset[int]]:
-    """The layout with room for a label beside each box in `roomy`, and the boxes that lack the room for theirs."""
-    text = to_dot(drawing, request.options, roomy=roomy)
+def _only_arrows(drawing: Drawing) -> frozenset[int]:
+    """The boxes with one arrow, to a box with no other: a longer arrow has room for its label."""
+    leaving = Counter(arrow.source for arrow in drawing.arrows)
+    entering = Counter(arrow.target for arrow in drawing.arrows)
+    return frozenset(a.source for a in drawing.arrows if leaving[a.source] == entering[a.target] == 1)
+
+
+def _laid_out(
+    drawing: Drawing, request: Request, longer: frozenset[int], roomy: frozenset[int]
+) -> tuple[GraphLayout, frozenset[int]]:
+    """The layout with room for labels, as in `to_dot`, and the boxes that lack the room for theirs."""
+    text = to_dot(drawing, request.options, longer=longer, roomy=roomy)
     layout = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
     return with_words(drawing, layout, request.options.shapes)
 
