@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from archdsl.drawing.scene import Point
 from archdsl.drawing.volumes.spots import GAP, LANE, Spot
 
 ROUND = 6.0
+APART = 4.0
+"""Space between routes beside the lines."""
 LAST = 1 << 30
 """A number after that of every stage."""
 
@@ -27,21 +30,33 @@ class Route:
     curved: tuple[bool, ...] = ()
 
 
+class Lane(NamedTuple):
+    """The horizontal part of an arc above a line."""
+
+    source: int
+    target: int
+    line: int
+    left: float
+    right: float
+    y: float
+
+
 class Router:
     """Routes the edges of one layout; arcs keep a distance from each other and from the volumes below."""
 
     def __init__(self, spots: Mapping[int, Spot], starts: Sequence[Point], ends: Sequence[float]) -> None:
         self.spots, self.starts, self.ends = spots, starts, ends
-        self.arcs: list[tuple[int, int, int, float, float, float]] = []
+        self.arcs: list[Lane] = []
+        self.columns: list[tuple[int, int, int, float]] = []
+        """Each from a stage, between two lines, at an x."""
         self.turns: dict[int, list[int]] = {}
 
     def routes(
         self, edges: Sequence[tuple[int, int]], direct: set[tuple[int, int]], touching: set[tuple[int, int]]
     ) -> list[Route]:
         """Return a route for each edge, except between volumes that touch. Short arcs are below long ones."""
-        routes = [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching]
-        arcs = sorted((edge for edge in edges if edge not in direct), key=self._span)
-        return routes + [self._arc(s, t) for s, t in arcs]
+        arcs = [self._arc(*edge) for edge in sorted((edge for edge in edges if edge not in direct), key=self._span)]
+        return [self._direct(s, t) for s, t in edges if (s, t) in direct and (s, t) not in touching] + arcs
 
     def _span(self, edge: tuple[int, int]) -> float:
         source, target = (self.spots[n] for n in edge)
@@ -90,44 +105,63 @@ class Router:
         turns = self.turns.setdefault(line, [])
         if a.stage.number not in turns:
             turns.append(a.stage.number)
-        apart = 4.0 * turns.index(a.stage.number)
+        apart = APART * turns.index(a.stage.number)
         left, right, middle = start.x - 12 - apart, right - apart, self._between_lines(line) - apart
         around: tuple[Point, ...] = (a.out, Point(right, a.y))
         if apart:
             rise = a.right + 3
             above = self._lane(a.stage.number, LAST, rise, right, a.line)
             around = (a.out, Point(rise, a.y), Point(rise, above), Point(right, above))
-            self.arcs.append((a.stage.number, LAST, a.line, rise, right, above))
         end = Point(start.x, start.y + apart)
         return (*around, Point(right, middle), Point(left, middle), Point(left, end.y), end)
 
     def _between_lines(self, line: int) -> float:
-        return min(s.y - s.up for s in self.spots.values() if s.line == line) - 18
+        """The height of the route to a line, above its stages and their arcs."""
+        tops = [s.y - s.up - 18 for s in self.spots.values() if s.line == line]
+        return min([*tops, *(lane.y - LANE + 2 for lane in self.arcs if lane.line == line)])
 
     def _arc(self, source: int, target: int) -> Route:
         a, b = self.spots[source], self.spots[target]
-        before: tuple[tuple[Point, ...], ...] = ()
-        if a.line != b.line:
-            turn = self._turn(a, b.line)
-            before, start, rise = (turn,), turn[-1], turn[-1].x
+        rise, end = a.right + 3, b.top
+        if a.line == b.line:
+            lane = self._lane(source, target, rise, end.x, b.line, a.y - 2)
+            bends = (Point(rise, lane),)
         else:
-            start, rise = a.out, a.right + 3
-        end = b.top
-        lane = min(self._lane(source, target, rise, end.x, b.line), start.y - LANE)
-        self.arcs.append((source, target, b.line, rise, end.x, lane))
-        path = (start, Point(rise, start.y), Point(rise, lane), Point(end.x, lane), end)
-        return Route(source, target, (*before, path), True, b.line, (False,) * (len(before) + 1))
+            beside = self._column(source, a.line, b.line)
+            above = self._lane(source, LAST, rise, beside, a.line)
+            lane = self._lane(target - 1, LAST, *sorted((end.x, beside)), b.line)
+            bends = (Point(rise, above), Point(beside, above), Point(beside, lane))
+        path = (a.out, Point(rise, a.y), *bends, Point(end.x, lane), end)
+        return Route(source, target, (path,), True, b.line, (False,))
 
-    def _lane(self, source: int, target: int, left: float, right: float, line: int) -> float:
-        """The height of an arc: above the stages that it skips and above the arcs there."""
+    def _column(self, source: int, first: int, last: int) -> float:
+        """The x of an arc to another line: right of the lines between, beside the columns of other stages."""
+        first, last = sorted((first, last))
+        x = max(self.ends[first : last + 1]) + APART
+        while any(n != source and lo < last and first < hi and abs(x - at) < APART for n, lo, hi, at in self.columns):
+            x += APART
+        self.columns.append((source, first, last, x))
+        return x
+
+    def _lane(self, source: int, target: int, left: float, right: float, line: int, start: float = inf) -> float:
+        """The height of an arc: above its start, the stages that it skips and the arcs there."""
         below = [
-            spot.y - spot.up
-            for number, spot in self.spots.items()
-            if source < number <= target and spot.line == line and spot.right > left and spot.left < right
+            start,
+            *(
+                spot.y - spot.up
+                for number, spot in self.spots.items()
+                if source < number <= target and spot.line == line and spot.right > left and spot.left < right
+            ),
         ]
         below += [
-            y
-            for first, last, on, a, b, y in self.arcs
-            if on == line and a < right and b > left and first < target and last > source
+            lane.y
+            for lane in self.arcs
+            if lane.line == line
+            and lane.left < right
+            and lane.right > left
+            and lane.source < target
+            and lane.target > source
         ]
-        return min(below, default=self.spots[source].y) - LANE + 2
+        y = min(below) - LANE + 2
+        self.arcs.append(Lane(source, target, line, left, right, y))
+        return y

@@ -14,7 +14,7 @@ from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.layout import Placer, lines_of
 from archdsl.drawing.volumes.levels import is_u, levels
 from archdsl.drawing.volumes.paint import labels, tooltip, volume
-from archdsl.drawing.volumes.routes import ROUND, Route, Router
+from archdsl.drawing.volumes.routes import ROUND, Lane, Route, Router
 from archdsl.drawing.volumes.series import arrange, crowded, flat, links
 from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Arrangement, Plate, Spot, scale_of, scale_words
 from archdsl.drawing.volumes.stages import Staged
@@ -73,6 +73,7 @@ def draw(staged: Staged, look: Appearance) -> Scene:
     width = max(min(LEAST, look.fit.room or LEAST), max(row.end for row in rows) + MARGIN)
     head = head_lines(look.heading, width if look.fit.room else None, width)
     routes = _routed(rows, staged, direct, layout.touching, head_height(head))
+    width = max(width, max((p.x for route in routes for path in route.paths for p in path), default=0.0) + MARGIN / 2)
     scene = Scene(
         look.heading.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
     )
@@ -89,11 +90,10 @@ def _routed(
 ) -> list[Route]:
     """The routes of all edges; the rows are moved down to make space for arcs above them."""
     spots = {spot.stage.number: spot for row in rows for spot in row.block.spots}
-    routes: list[Route] = []
     for _ in range(2):
         router = Router(spots, [row.start for row in rows], [row.end for row in rows])
-        routes = router.routes(staged.edges, direct, touching)
-        _make_room(rows, routes, top)
+        router.routes(staged.edges, direct, touching)
+        _make_room(rows, router.arcs, top)
     router = Router(spots, [row.start for row in rows], [row.end for row in rows])
     return router.routes(staged.edges, direct, touching)
 
@@ -169,12 +169,12 @@ def _row(number: int, block: Arrangement, start: Point, end: float, gap: float =
     return _PictureRow(block, start, end, gap)
 
 
-def _make_room(rows: list[_PictureRow], routes: Sequence[Route], top: float) -> None:
+def _make_room(rows: list[_PictureRow], arcs: Sequence[Lane], top: float) -> None:
     """Move each line below the one above it, with space for its arcs."""
     for number, row in enumerate(rows):
         high = [
             row.start.y - row.block.up,
-            *(p.y - 2 for route in routes if route.arc and route.line == number for p in route.paths[-1]),
+            *(lane.y - 2 for lane in arcs if lane.line == number),
         ]
         room = row.gap if number else top
         before = rows[number - 1].start.y + rows[number - 1].block.down if number else 0.0
