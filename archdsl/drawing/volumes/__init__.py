@@ -6,8 +6,9 @@ positions, `routes` the paths of edges, `paint` draws a box, and `scene` combine
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from archdsl.analysis.count import count_nodes
 from archdsl.analysis.equal_scopes import signatures
@@ -18,11 +19,13 @@ from archdsl.drawing.model.drawing import EVERYTHING, NOTHING, Cost, View
 from archdsl.drawing.model.focus import focus_on, known_paths, require_path
 from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.model.words import describe
-from archdsl.drawing.request import Request
-from archdsl.drawing.scene import Scene
+from archdsl.drawing.paper import MIN_FONT
+from archdsl.drawing.request import Request, Target
+from archdsl.drawing.scene import PORTRAIT, Scene
+from archdsl.drawing.scene.printing import printed
 from archdsl.drawing.scene.write import Painter
-from archdsl.drawing.theme import Theme
-from archdsl.drawing.volumes.scene import Appearance, Fit, draw
+from archdsl.drawing.theme import PRINT, Theme
+from archdsl.drawing.volumes.scene import Appearance, Fit, crossed, draw
 from archdsl.drawing.volumes.series import tangled
 from archdsl.drawing.volumes.spots import SMALL
 from archdsl.drawing.volumes.stages import Staged, stage
@@ -38,19 +41,41 @@ FLAT = tuple(Fit(size=size, windows=windows, flat=True) for windows in (True, Fa
 
 
 def attempts(request: Request) -> Iterator[Painter]:
-    """Yield the drawing; on paper, then with smaller volumes, without windows, with fewer blocks expanded, and without
-    branches and levels."""
-    target, staged = request.options.target, staged_for(request.graph, request.view)
-    if target is None:
-        yield painter(request, staged)
+    """Yield the drawing with smaller volumes, without windows, with fewer blocks expanded, and without branches and
+    levels; last those whose arrows cross texts.
+
+    Without a size on paper, yield one drawing: the first that is readable on a page, or else that of natural size.
+    """
+    staged = staged_for(request.graph, request.view)
+    if request.options.target is not None:
+        yield from _uncrossed(_fitted(request, staged, request.options.target))
         return
-    room = target.sheet.width * SMALL / target.least
-    note = "fewer blocks are expanded: more would be too small at this size" if request.view.level == "layer" else ""
-    depths = (staged, *_simpler(request.graph, request.view, staged))
+    natural = painter(request, staged)
+    fitted = _uncrossed(chain([natural], _fitted(request, staged, Target(PORTRAIT, MIN_FONT))))
+    yield next((paint for paint in fitted if round(printed(paint(PRINT)).smallest, 2) >= MIN_FONT), natural)
+
+
+def _fitted(request: Request, staged: Staged, target: Target) -> Iterator[Painter]:
+    """The drawing in lines of the width of a target; blocks that the request expands stay so if it has no target."""
+    view, room = request.view, target.sheet.width * SMALL / target.least
+    note = "fewer blocks are expanded: more would be too small at this size" if view.level == "layer" else ""
+    kept = request.options.target is None and (view.level == "layer" or view.expand)
+    depths = (staged, *(() if kept else _simpler(request.graph, view, staged)))
     for fits in (FITS, FLAT):
         for number, depth in enumerate(depths):
             for fit in fits:
                 yield painter(request, depth, fit._replace(room=room), note if number else "")
+
+
+def _uncrossed(painters: Iterable[Painter]) -> Iterator[Painter]:
+    """The same drawings, last those whose arrows cross texts: the fewest first."""
+    last: list[tuple[int, Painter]] = []
+    for paint in painters:
+        if count := crossed(paint(PRINT)):
+            last.append((count, paint))
+        else:
+            yield paint
+    yield from (paint for _, paint in sorted(last, key=lambda pair: pair[0]))
 
 
 def _simpler(graph: Graph, view: View, staged: Staged) -> Iterator[Staged]:

@@ -110,7 +110,7 @@ class Router:
         around: tuple[Point, ...] = (a.out, Point(right, a.y))
         if apart:
             rise = a.right + 3
-            above = self._lane(a.stage.number, LAST, rise, right, a.line)
+            above = self._lane(a.stage.number, LAST, rise, right, a.line, a.y - 2)
             around = (a.out, Point(rise, a.y), Point(rise, above), Point(right, above))
         end = Point(start.x, start.y + apart)
         return (*around, Point(right, middle), Point(left, middle), Point(left, end.y), end)
@@ -125,11 +125,11 @@ class Router:
         rise, end = a.right + 3, b.top
         if a.line == b.line:
             lane = self._lane(source, target, rise, end.x, b.line, a.y - 2)
-            bends = (Point(rise, lane),)
+            bends: tuple[Point, ...] = (Point(rise, lane),)
         else:
             beside = self._column(source, a.line, b.line)
-            above = self._lane(source, LAST, rise, beside, a.line)
-            lane = self._lane(target - 1, LAST, *sorted((end.x, beside)), b.line)
+            above = self._lane(source, LAST, rise, beside, a.line, a.y - 2)
+            lane = self._lane(target - 1, LAST, min(end.x, beside), max(end.x, beside), b.line)
             bends = (Point(rise, above), Point(beside, above), Point(beside, lane))
         path = (a.out, Point(rise, a.y), *bends, Point(end.x, lane), end)
         return Route(source, target, (path,), True, b.line, (False,))

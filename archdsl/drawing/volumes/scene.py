@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from archdsl.drawing.heat import HeatScale, mix
 from archdsl.drawing.model.drawing import Cost
 from archdsl.drawing.scene import Cluster, Item, Path, Point, Polygon, Scene, Text, arrow_id, rectangle
+from archdsl.drawing.scene.things import extent
 from archdsl.drawing.theme import Theme
 from archdsl.drawing.volumes.layout import Placer, lines_of
 from archdsl.drawing.volumes.levels import is_u, levels
@@ -83,6 +85,17 @@ def draw(staged: Staged, look: Appearance) -> Scene:
     _paint(scene, rows, routes, look)
     add_foot(scene, staged, look.heat, look.theme)
     return scene
+
+
+def crossed(scene: Scene) -> int:
+    """Count the texts that arrows cross."""
+    arrows = [m for m in scene.members if isinstance(m, Cluster) and m.ends]
+    points = sorted(p for arrow in arrows for item in arrow.members if isinstance(item, Path) for p in item.along(1.5))
+    boxes = (extent(item) for item in scene.items() if isinstance(item, Text))
+    return sum(
+        any(box.top < y < box.bottom for _, y in points[bisect(points, (box.left,)) : bisect(points, (box.right,))])
+        for box in boxes
+    )
 
 
 def _routed(
