@@ -30,6 +30,7 @@ from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Cluster, Polygon, Scene, Text
 from archdsl.drawing.scene.tikz import quote
+from archdsl.drawing.scene.write import svg
 from archdsl.drawing.theme import LIGHT, THEMES
 from archdsl.drawing.volumes import painter, staged_for
 from archdsl.drawing.volumes.series import tangled
@@ -65,7 +66,8 @@ def scene_of(name: str) -> tuple[Graph, Staged, Scene]:
 
 
 def svg_of(graph: Graph, view: View = View(), options: Options = Options(theme="light")) -> ET.Element:
-    return ET.fromstring(diagram(graph, "svg", view, options, "volumes").data)
+    """The drawing in its natural size, whatever its size on a page."""
+    return ET.fromstring(svg(painter(Request(graph, view, options)), options).data)
 
 
 def marks(root: ET.Element, kind: str) -> list[ET.Element]:
@@ -331,7 +333,8 @@ def test_titles_and_shapes_can_be_left_out() -> None:
 def test_a_width_on_paper_is_kept_and_letters_are_read_there() -> None:
     for name in ("vgg16", "resnet50", "densenet121", "mobilenet_v2"):
         for millimetres in (85, 170):
-            root = svg_of(graph_of(name), options=Options(theme="light", width_mm=millimetres))
+            options = Options(theme="light", width_mm=millimetres)
+            root = ET.fromstring(diagram(graph_of(name), options=options, style="volumes").data)
             points = millimetres * 72 / 25.4
             assert float(root.get("width", "").removesuffix("pt")) == pytest.approx(points, abs=0.06)
             letters = float(re.findall(r"font-size:(7.5)px", ET.tostring(root, encoding="unicode"))[0])

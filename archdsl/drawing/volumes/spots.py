@@ -120,9 +120,11 @@ class Spot:
 
     @property
     def captioned(self) -> float:
-        """The right end of the texts below a cube, which may be wider than the cube."""
-        if thick_with_channels(self.stage.shape) or is_vector(self.stage.shape) or self.stage.sign:
+        """The right end of its window, or of the texts below a cube, which may be wider than the volume."""
+        if is_vector(self.stage.shape) or self.stage.sign:
             return -inf
+        if thick_with_channels(self.stage.shape):
+            return self.x + self.kernel_x + text_width(self.kernel, SMALL) / 2
         texts = (self.words, size_of(self.stage))
         middle = self.x + self.width / 2 - self.depth * DEPTH_X / 2
         return middle + max(text_width(words, SMALL) for words in texts) / 2
