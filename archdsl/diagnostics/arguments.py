@@ -39,7 +39,7 @@ def check_range(parameter: str, value: object, least: float, most: float, *, who
     if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most:
         return
     kind = "an integer" if whole else "a number"
-    raise error("E0002", f"`{parameter}` cannot be {_shown(value)}: {kind} from {least:,} to {most:,}", status=2)
+    raise error("E0002", f"`{parameter}` cannot be {_shown(repr(value))}: {kind} from {least:,} to {most:,}", status=2)
 
 
 def check_type(parameter: str, value: object, expected: str, *types: type) -> None:

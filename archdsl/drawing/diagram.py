@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from archdsl.diagnostics import error
-from archdsl.diagnostics.arguments import check_choice, check_names, check_type
+from archdsl.diagnostics.arguments import check_choice, check_names, check_type, conflict
 from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.panels import MOST
 from archdsl.drawing.request import TIME_LIMIT_S, Diagram, Options, Request
@@ -66,12 +66,13 @@ def draw(requests: Sequence[Request], format: str = "svg", style: str = "graph")
 
     A network that is too large, or whose layout takes longer than its `time_limit_s`, is drawn in less detail;
     `Diagram.note` says so. An incomplete network is drawn with marks at its unknown nodes; raises E0720 in a style or
-    format that has no marks. Raises, all with status 2, E0711 if no layout engine is installed, E0712 if even the
-    simplest drawing takes too long, E0713 for a path that the network does not have, E0715 for a PNG that is too large,
-    E0716 if the converter to PNG or PDF is not installed, E0717 if the style `article` has no figure, E0721 if no
-    drawing is readable at the requested size, and the errors of `check`.
+    format that has no marks. Raises, all with status 2, E0003 for an option of another style or format, E0711 if no
+    layout engine is installed, E0712 if even the simplest drawing takes too long, E0713 for a path that the network
+    does not have, E0715 for a PNG that is too large, E0716 if the converter to PNG or PDF is not installed, E0717 if
+    the style `article` has no figure, E0721 if no drawing is readable at the requested size, and the errors of `check`.
     """
     _check_all(requests, style, format)
+    _check_fragment(requests, format)
     if format in OF_GRAPH:
         drawn: Diagram = load(OF_GRAPH[format])(requests[0])
         return drawn
@@ -97,6 +98,13 @@ def _check_all(requests: Sequence[Request], style: str, format: str) -> None:
     if style != "article" and any(request.photo is not None for request in requests):
         help = "`--image` needs `--style article`"
         raise error("E0727", f"the style `{style}` has no photographs", status=2, help=help)
+    if style != "sheets" and any(request.options.true_scale for request in requests):
+        raise conflict(f"`true_scale` applies to the style `sheets`; the style is `{style}`")
+
+
+def _check_fragment(requests: Sequence[Request], format: str) -> None:
+    if format != "tex" and any(request.options.fragment for request in requests):
+        raise conflict(f"`fragment` applies to tex output; the format is {format}")
 
 
 def draw_steps(requests: Sequence[Request], format: str = "svg", style: str = "graph") -> list[Diagram]:
@@ -107,6 +115,7 @@ def draw_steps(requests: Sequence[Request], format: str = "svg", style: str = "g
     if format in OF_GRAPH:
         formats_with = ", ".join(SCENE_FORMATS)
         raise error("E0729", f"{format} output has no steps", status=2, help=f"formats with steps: {formats_with}")
+    _check_fragment(requests, format)
     paint, options = painter(requests, style), requests[0].options
     built: dict[str, list[Scene]] = {}
 

@@ -27,6 +27,8 @@ def test_a_range_names_its_limits() -> None:
         with pytest.raises(ArchError, match=r"an integer from 1 to 1,000") as caught:
             check_range("top", value, 1, 1000)
         assert (caught.value.diagnostics[0].code, caught.value.status) == ("E0002", 2)
+    with pytest.raises(ArchError, match="`top` cannot be `'5'`: an integer"):
+        check_range("top", "5", 1, 1000)
     with pytest.raises(ArchError, match="E0002"):
         check_range("seconds", float("nan"), 0.1, 600, whole=False)
 

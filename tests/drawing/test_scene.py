@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -188,3 +191,30 @@ def test_tex_and_svg_of_a_graph_have_the_same_texts(theme: str) -> None:
     tex = diagram(graph, "tex", View("layer"), options).data.decode()
     assert tex.count("\\node[") == sum(1 for _ in root.iter(f"{SVG}text"))
     assert "[U+" not in tex, "every letter of a drawing is one that LaTeX can write"
+
+
+@pytest.mark.parametrize(("style", "beside"), [("graph", "card-layer1-0"), ("volumes", "label-conv1")])
+def test_tikz_moves_a_card_or_a_label_with_its_box(style: str, beside: str) -> None:
+    painted = painter([Request(archdsl.load("resnet18").graph)], style)(LIGHT)
+    (part,) = [thing for thing in things(painted) if thing.name == beside]
+    box = f"{'box' if style == 'graph' else 'stage'}-{beside.partition('-')[2]}"
+    tex = to_tikz(painted)
+    line = next(line for line in tex.splitlines() if line.startswith(f"\\coordinate ({box}) "))
+    before, after = (tikz_points(text)[1] for text in (tex, tex.replace(line, f"\\coordinate ({box}) at (9000,0);")))
+    moved = {(round(a.x), round(a.y)) for a, b in zip(before, after, strict=True) if a != b}
+    corners = [item.at if isinstance(item, Text) else item.points[0] for item in part.items]  # type: ignore[union-attr]
+    assert corners and {(round(x), round(y)) for x, y in corners} <= moved
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdfLaTeX")
+def test_a_fragment_has_a_height_that_latex_can_scale(tmp_path: FilePath) -> None:
+    fragment = diagram(archdsl.load("lenet5").graph, "tex", options=Options(fragment=True)).data
+    (tmp_path / "fragment.tex").write_bytes(fragment)
+    head = r"\documentclass{article}\usepackage{tikz}\usetikzlibrary{arrows.meta,patterns}\begin{document}"
+    scale = r"\sbox0{\resizebox{!}{100pt}{\input{fragment}}}\typeout{HEIGHT \the\ht0 + \the\dp0}\box0\end{document}"
+    (tmp_path / "page.tex").write_text(head + scale, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "page"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout[-800:]
+    height, depth = map(float, re.findall(r"HEIGHT ([0-9.]+)pt ?\+ ([0-9.]+)pt", done.stdout)[0])
+    assert height == pytest.approx(100, abs=0.1) and depth == 0

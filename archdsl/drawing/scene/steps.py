@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from archdsl.drawing.scene import Cluster, Element, Point, Scene, items_of
-from archdsl.drawing.scene.things import Rect, Thing, flat
-
-_BLOCKS, _AREAS, _BESIDE = ("frame", "group"), ("area",), ("label", "card")
-"""Kinds of clusters that are not boxes: frames of a block, areas around blocks, and what belongs to a box."""
+from archdsl.drawing.scene.things import AREAS, BLOCKS, Rect, Thing, flat, is_box, kind_of, path_of
 
 
 def steps(scene: Scene) -> list[Scene]:
@@ -20,17 +16,17 @@ def steps(scene: Scene) -> list[Scene]:
     """
     members = list(flat(scene.members))
     bounds = [Thing("", "", items).bounds if (items := tuple(items_of([m], at))) else None for m, at in members]
-    around = [(n, bounds[n]) for n, (member, _) in enumerate(members) if _kind(member) in (*_BLOCKS, *_AREAS)]
+    around = [(n, bounds[n]) for n, (member, _) in enumerate(members) if _kind(member) in (*BLOCKS, *AREAS)]
     number: dict[int, int] = {}
     by_id: dict[str, int] = {}
     last = -1
     for n, member in sorted(((n, member) for n, (member, _) in enumerate(members)), key=lambda pair: _order(pair[1])):
-        if isinstance(member, Cluster) and member.ends is None and _kind(member) not in (*_BLOCKS, *_AREAS, *_BESIDE):
-            block = next((m for m, rect in around if _kind(members[m][0]) in _BLOCKS and _holds(rect, bounds[n])), n)
+        if isinstance(member, Cluster) and member.ends is None and is_box(member.id):
+            block = next((m for m, rect in around if _kind(members[m][0]) in BLOCKS and _holds(rect, bounds[n])), n)
             if block not in number:
                 last += 1
                 number[block] = last
-            number[n] = by_id[member.id] = by_id[_path(member.id)] = number[block]
+            number[n] = by_id[member.id] = by_id[path_of(member.id)] = number[block]
     for m, rect in around:
         inside = [step for n, step in number.items() if n != m and _holds(rect, bounds[n])]
         number.setdefault(m, min(inside, default=0))
@@ -38,7 +34,7 @@ def steps(scene: Scene) -> list[Scene]:
         if isinstance(member, Cluster) and member.ends is not None:
             number[n] = max(by_id.get(end, 0) for end in member.ends)
         elif isinstance(member, Cluster):
-            number.setdefault(n, by_id.get(_path(member.id), 0))
+            number.setdefault(n, by_id.get(path_of(member.id), 0))
         else:
             number[n] = max((number[m] for m, rect in around if _holds(rect, bounds[n])), default=0)
     placed = [member if at == Point(0, 0) else Cluster("", members=[member], shift=at) for member, at in members]
@@ -52,13 +48,7 @@ def _order(member: Element) -> int:
 
 
 def _kind(member: Element) -> str:
-    match = re.match("(?:[a-z]-)?([a-z]+)-", member.id) if isinstance(member, Cluster) else None
-    return match[1] if match else ""
-
-
-def _path(id: str) -> str:
-    """The id without its kind, but with the letter of its panel."""
-    return re.sub("^([a-z]-)?[a-z]+-", r"\1", id)
+    return kind_of(member.id) if isinstance(member, Cluster) else ""
 
 
 def _holds(rect: Rect | None, other: Rect | None) -> bool:

@@ -28,6 +28,8 @@ from archdsl.drawing.scene import (
 )
 
 _MAX_NAME = 80
+BLOCKS, AREAS, _BESIDE = ("frame", "group"), ("area",), ("label", "card")
+"""Kinds of clusters that are not boxes: frames of a block, areas around blocks, and what belongs to a box."""
 
 
 class Rect(NamedTuple):
@@ -52,13 +54,14 @@ class Thing(NamedTuple):
     """A cluster with an id, or an item outside of those: its items at their place in the picture, in painting order.
 
     `name` is made of the id: letters, digits and hyphens, unique in the picture; empty for a single item. An arrow has
-    the names of its `ends`.
+    the names of its `ends`, and what belongs to a box, such as the card behind it, the name of that `box`.
     """
 
     name: str
     title: str
     items: tuple[Item, ...]
     ends: tuple[str, str] | None = None
+    box: str = ""
 
     @property
     def bounds(self) -> Rect:
@@ -74,6 +77,7 @@ def things(scene: Scene) -> list[Thing]:
     found = [(member, tuple(items_of([member], origin))) for member, origin in flat(scene.members)]
     names = _names([member.id if isinstance(member, Cluster) else "" for member, _ in found])
     by_id = {m.id: name for (m, _), name in reversed(list(zip(found, names, strict=True))) if isinstance(m, Cluster)}
+    boxes = {path_of(id): name for id, name in by_id.items() if is_box(id)}
     out = []
     for (member, items), name in zip(found, names, strict=True):
         if not isinstance(member, Cluster):
@@ -81,8 +85,25 @@ def things(scene: Scene) -> list[Thing]:
         elif items:
             source, target = (by_id.get(end, "") for end in member.ends or ("", ""))
             ends = (source, target) if source and target else None
-            out.append(Thing(name, member.title or member.name, items, ends))
+            box = boxes.get(path_of(member.id), "") if kind_of(member.id) in _BESIDE else ""
+            out.append(Thing(name, member.title or member.name, items, ends, box))
     return out
+
+
+def kind_of(id: str) -> str:
+    """Return the kind of a cluster by its id: `box` for `box-stem`, and for `a-box-stem` of a panel."""
+    match = re.match("(?:[a-z]-)?([a-z]+)-", id)
+    return match[1] if match else ""
+
+
+def path_of(id: str) -> str:
+    """Return an id without its kind, but with the letter of its panel."""
+    return re.sub("^([a-z]-)?[a-z]+-", r"\1", id)
+
+
+def is_box(id: str) -> bool:
+    """Return whether a cluster is a box."""
+    return kind_of(id) not in ("arrow", *BLOCKS, *AREAS, *_BESIDE)
 
 
 def flat(members: Sequence[Element], origin: Point = ORIGIN) -> Iterator[tuple[Element, Point]]:

@@ -76,7 +76,7 @@ _PACKAGES = r"""\usepackage[utf8]{inputenc}
 """
 _HEAD = r"\documentclass[tikz]{standalone}" + f"\n{_PACKAGES}"
 _BEGIN = r"""\let\lettering\{family}
-\begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap={cap},baseline=(current bounding box.north),
+\begin{{tikzpicture}}[x=1bp,y=-1bp,line join=round,line cap={cap},
   head/.style={{-{{Triangle[length=4.6bp,width=3.6bp]}}}},
   every node/.style={{inner sep=0,outer sep=0,font=\lettering}}]
 \def\atmost#1#2{{\setbox0\hbox{{#2}}\ifdim\wd0>#1\relax\resizebox{{#1}}{{\height}}{{\box0}}\else\box0\fi}}
@@ -120,15 +120,15 @@ def to_tikz(scene: Scene, font: Font = "sans", fragment: bool = False) -> str:
 def _picture(scene: Scene, palette: _Palette) -> Iterator[str]:
     """The places of the boxes, then everything: the items of a box relative to its place."""
     parts = things(scene)
-    places = {part.name: part.bounds.middle for part in parts if part.name and part.ends is None}
+    places = {part.name: part.bounds.middle for part in parts if part.name and part.ends is None and not part.box}
     yield _PLACES if places else ""
     yield from (f"\\coordinate ({name}) at {_p(place)};\n" for name, place in places.items())
     for part in parts:
         if part.ends is not None:
             yield from _arrow(part, places, palette)
-        elif part.name in places:
-            place = places[part.name]
-            yield f"\\begin{{scope}}[shift={{({part.name})}}]\n"
+        elif (box := part.box or part.name) in places:
+            place = places[box]
+            yield f"\\begin{{scope}}[shift={{({box})}}]\n"
             yield from _named(part.name, [moved_item(item, -place.x, -place.y) for item in part.items], palette)
             yield "\\end{scope}\n"
         else:
