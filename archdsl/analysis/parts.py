@@ -82,13 +82,14 @@ def split(graph: Graph, scope: Scope, same: Signatures | None = None) -> tuple[P
     """Return the parts of a scope in written order; each of its nodes is in exactly one part.
 
     The parts of anonymous scopes (a residual's body, a branch) are included directly. A layer of a dense block includes
-    the concat that follows it. With `same`, consecutive equal scopes become one part with several copies.
+    the concat that follows it, unless the layer is a single op. With `same`, consecutive equal scopes become one part
+    with several copies.
     """
     parts: list[Part] = []
     pending: list[Scope | int] = list(reversed(scope.members))
     while pending:
         member = pending.pop()
-        if isinstance(member, int) and scope.kind == "dense" and parts and parts[-1].scope is not None:
+        if isinstance(member, int) and scope.kind == "dense" and parts and parts[-1].kind != "node":
             ids = range(parts[-1].ids.start, member + 1)
             parts[-1] = parts[-1]._replace(copies=(ids,))
         elif isinstance(member, int):

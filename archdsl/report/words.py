@@ -10,7 +10,7 @@ from archdsl.analysis.parts import Part, changes, head, is_block, scopes
 from archdsl.axes import in_short, uniform
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import OPS_BY_NAME, Again, Conv, Identity, Op, Pool
+from archdsl.ops import OPS_BY_NAME, Again, Concat, Conv, Identity, Op, Pool
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
@@ -184,9 +184,10 @@ def part_label(graph: Graph, part: Part) -> str:
 
 def composite_words(graph: Graph, scope: Scope) -> str:
     """Return a description of a composite that is not a block: `dense block, 6 layers`, `4 branches`."""
-    inside = [member for member in scope.members if isinstance(member, Scope)]
     if scope.kind == "dense":
-        return f"dense block, {len(inside)} layers"
+        # Each layer has one concat; a layer of one node is no scope.
+        layers = sum(isinstance(graph.nodes[member].op, Concat) for member in scope.members if isinstance(member, int))
+        return f"dense block, {layers} layer{'s' if layers != 1 else ''}"
     if scope.kind == "branches":
         # The merge's inputs are counted, since a branch of one node, or of none, is no scope.
         merged = [len(graph.nodes[member].inputs) for member in scope.members if isinstance(member, int)]
