@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from math import sqrt
 
 from archdsl.axes import axes_of, sizes_words
@@ -54,6 +54,9 @@ LEFT, PLACE = 12.0, 0.6
 """Space beside the rows, and the place of a window on its map."""
 SIZES = WORDS, SMALL
 FACTORS = READ, 0.87, 1.0
+"""By how much paper scales down a row that is as wide as it may be."""
+SHARES = 1.0, 0.7, 0.5, 0.35
+"""The sizes of maps and vectors: smaller ones for a picture that is too high."""
 LETTERS = 24
 
 
@@ -97,8 +100,8 @@ class _Stack:
 
 
 def attempts(request: Request) -> Iterator[Painter]:
-    """Yield drawings with fewer and fewer stacks in a row. Raises E0713 for an unknown focus, E0717 if the stages are
-    no chain; both of status 2."""
+    """Yield drawings with fewer and fewer stacks in a row, then with smaller maps. Raises E0713 for an unknown
+    focus, E0717 if the stages are no chain; both of status 2."""
     graph, view, options = request.graph, request.view, request.options
     collapsed = View("layer" if view.level == "layer" else "network", view.focus, view.expand)
     staged = staged_for(graph, collapsed)
@@ -111,18 +114,18 @@ def attempts(request: Request) -> Iterator[Painter]:
             help="the style draws a chain: leave out `--level layer`, set `--focus`, or use the style `volumes`",
         )
     paper = PORTRAIT.width if options.width_points is None else options.width_points
-    for factor in FACTORS:
-        yield _painter(request, stages, paper / factor - 2 * MARGIN)
+    for share, factor in product(SHARES, FACTORS):
+        yield _painter(request, stages, paper / factor - 2 * MARGIN, share)
 
 
-def _painter(request: Request, stages: Sequence[Stage], room: float) -> Painter:
+def _painter(request: Request, stages: Sequence[Stage], room: float, share: float) -> Painter:
     graph, options = request.graph, request.options
     focus = focus_on(graph, request.view.focus) if request.view.focus else None
     described = describe(graph, focus.part if focus else None)
 
     def painted(theme: Theme) -> Scene:
         figure = Figure("feature maps as sheets")
-        stacks = _stacks(graph, stages, options.true_scale)
+        stacks = _stacks(graph, stages, options.true_scale, share)
         _place(figure, stacks, room, theme)
         scale = "in proportion" if options.true_scale else "on a square-root scale"
         most = f" At most {MOST} maps are drawn." if any(stage.shape[0] > MOST for stage in stages) else ""
@@ -132,15 +135,16 @@ def _painter(request: Request, stages: Sequence[Stage], room: float) -> Painter:
     return painted
 
 
-def _stacks(graph: Graph, stages: Sequence[Stage], true_scale: bool) -> list[_Stack]:
-    """The stacks, on one scale for maps and one for vectors."""
+def _stacks(graph: Graph, stages: Sequence[Stage], true_scale: bool, share: float) -> list[_Stack]:
+    """The stacks, on one scale for maps and one for vectors, with this share of their largest size."""
 
     def scaled(size: int) -> float:
         return size if true_scale else sqrt(size)
 
     largest = scaled(max((size for stage in stages for size in stage.shape[1:]), default=1))
     longest = scaled(max((stage.shape[0] for stage in stages if is_vector(stage.shape)), default=1))
-    return [_stack(graph, stage, scaled, SIDE / largest, LONGEST / max(longest, scaled(64))) for stage in stages]
+    side, unit = share * SIDE / largest, share * LONGEST / max(longest, scaled(64))
+    return [_stack(graph, stage, scaled, side, unit) for stage in stages]
 
 
 def _stack(graph: Graph, stage: Stage, scaled: Callable[[int], float], side: float, unit: float) -> _Stack:
@@ -205,7 +209,7 @@ def _place(figure: Figure, stacks: Sequence[_Stack], room: float, theme: Theme) 
 def _balanced(steps: Sequence[float], room: float) -> list[list[int]]:
     """As few rows as the room allows, all about as long."""
     rows = list(rows_of(steps, room, 0))
-    while len(closer := list(rows_of(steps, room * 0.97, 0))) == len(rows) > 1:
+    while 1 < len(rows) < len(steps) and len(closer := list(rows_of(steps, room * 0.97, 0))) == len(rows):
         rows, room = closer, room * 0.97
     return rows
 

@@ -12,13 +12,15 @@ import pytest
 
 import archdsl
 from archdsl.diagnostics import ArchError
+from archdsl.drawing.diagram import diagram
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Cluster, Item, Path, Polygon, Scene, Text
-from archdsl.drawing.sheets import MOST, attempts
+from archdsl.drawing.sheets import MOST, _balanced, attempts
 from archdsl.drawing.theme import LIGHT, THEMES
 
 SCAN = "input: 1x16x32x32\nname: scan\nnet: {a: 3x3x3 conv 8 /2, p: 2x2x2 maxpool, g: gap, f: fc 2}"
+LONG = f"input: 3x64x64\nname: long\nnet: [{', '.join(['3x3 conv 16'] * 5 + ['3x3 conv 8 /2', '5x5 conv 16'] * 3)}]"
 
 
 def drawn(net: archdsl.Network, view: View = View(), options: Options = Options()) -> Scene:
@@ -110,3 +112,31 @@ def test_rows_are_balanced_and_joined() -> None:
 def test_every_theme(theme: str) -> None:
     svg = str(archdsl.load("lenet5").diagram(style="sheets", theme=theme))  # type: ignore[arg-type]
     assert THEMES[theme].background in svg and 'data-sheets="6"' in svg
+
+
+@pytest.mark.parametrize(
+    "options, width, height",
+    [
+        (Options(paper="ieee"), 88, 228),
+        (Options(width_mm=85, height_mm=50), 85, 50),
+        (Options(width_mm=60), 60, 240),
+    ],
+)
+def test_a_picture_is_no_higher_than_its_paper(options: Options, width: int, height: int) -> None:
+    """With smaller maps, else with smaller text."""
+    graph = archdsl.loads(LONG).graph
+    svg = ET.fromstring(diagram(graph, options=options, style="sheets").data)
+    size = [float(svg.get(side, "").removesuffix("pt")) / 72 * 25.4 for side in ("width", "height")]
+    assert size[0] == pytest.approx(width, abs=0.1) and size[1] <= height + 0.1
+
+
+def test_a_picture_that_is_too_small_for_its_paper_is_refused() -> None:
+    with pytest.raises(ArchError, match="at 88 mm x 60 mm with text of at least 6 points") as caught:
+        diagram(archdsl.loads(LONG).graph, options=Options(paper="ieee", height_mm=60), style="sheets")
+    assert caught.value.diagnostics[0].code == "E0721"
+
+
+def test_a_row_of_one_stack_is_not_made_shorter() -> None:
+    """Rows of one stack each, which no shorter room makes more of."""
+    rows = _balanced([50.0, 60.0, 70.0], 10.0)
+    assert rows == [[0], [1], [2]]

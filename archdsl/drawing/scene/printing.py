@@ -22,7 +22,7 @@ def printed(scene: Scene, options: Options = Options()) -> Print:
 
     With a size on paper, it is as large as that and the font size allow, which is by default that of the scene, or as
     large as the smallest text requires; a narrower scene is in the middle of the picture. A scene without main labels
-    fills the width. Otherwise the scene has its own size, scaled down to its sheet.
+    fills the width or the height. Otherwise the scene has its own size, scaled down to its sheet.
     """
     target = options.target
     sheet = scene.paper if target is None else target.sheet
@@ -32,7 +32,7 @@ def printed(scene: Scene, options: Options = Options()) -> Print:
         largest = options.font_size / scene.body
     room = largest if sheet is None else min(sheet.width / scene.width, sheet.height / scene.height)
     width = options.width_points
-    factor = min(room, largest) if scene.body or width is None else width / scene.width
+    factor = min(room, largest) if scene.body or width is None else room
     width = factor * scene.width if width is None else width
     return Print(factor, width, factor * smallest)
 

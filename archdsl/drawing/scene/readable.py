@@ -62,7 +62,8 @@ def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchErr
     options, target = request.options, request.options.target
     assert target is not None
     width_mm = round(target.sheet.width * _MM)
-    fits = [f"`--min-font {int(largest * 10) / 10:g}`"]
+    possible = f"{int(largest * 10) / 10:g}"
+    fits = [f"`--min-font {possible}`"]
     needed = 0.7 * width_mm * target.least / largest
     for wider in (mm for mm in _WIDTHS_MM if mm > max(width_mm, needed)):
         wide = replace(request, options=replace(options, width_mm=wider))
@@ -73,7 +74,7 @@ def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchErr
     return error(
         "E0721",
         f"`{request.graph.name[:80]}` cannot be drawn at {place} with text of at least {target.least:g} points: the "
-        f"smallest text would have {largest:.1f}",
+        f"smallest text would have {possible}",
         status=2,
         help=f"{' or '.join(fits)} would fit; or draw one block with `--focus`",
     )
