@@ -107,11 +107,16 @@ def painter(request: Request, staged: Staged | None = None, fit: Fit = Fit(), no
 
     described = describe(graph, focus.part if focus else None)
 
-    def painted(theme: Theme) -> Scene:
-        scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, fit))
-        return described(replace(scene, label=(heading(graph, focus), ", ".join(title_and_facts.facts)), note=note))
+    painted: dict[str, Scene] = {}
 
-    return painted
+    def paint(theme: Theme) -> Scene:
+        if theme.name not in painted:
+            scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, fit))
+            label = (heading(graph, focus), ", ".join(title_and_facts.facts))
+            painted[theme.name] = described(replace(scene, label=label, note=note))
+        return painted[theme.name]
+
+    return paint
 
 
 def staged_for(graph: Graph, view: View) -> Staged:
