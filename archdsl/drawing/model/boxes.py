@@ -60,6 +60,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost, everywhere: Part
         main.origin,
         sign,
         part.training,
+        everywhere=len((everywhere or part).copies),
     )
 
 
@@ -88,6 +89,7 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost, ev
         part.scope.origin,
         "",
         part.training,
+        everywhere=len((everywhere or part).copies),
     )
 
 

@@ -128,7 +128,8 @@ class _Composer:
     # --- boxes -------------------------------------------------------------------------------------------
 
     def _cost(self, copies: Sequence[range]) -> Cost:
-        costs = [self.costs[i] for ids in copies for i in ids]
+        """The cost of all nodes that a box or frame stands for: of its copies in all copies of the frames around it."""
+        costs = [self.costs[i + by] for by in self.shifts for ids in copies for i in ids]
         return Cost(sum(c.params for c in costs), sum(c.macs for c in costs), sum(c.memory for c in costs))
 
     def _group(self, parts: list[Part], title: str) -> list[Box | Frame]:

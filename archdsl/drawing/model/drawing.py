@@ -35,7 +35,8 @@ class View:
 
 
 class Cost(NamedTuple):
-    """Sums over all nodes and copies: parameters, MACs of one sample, bytes of the stored outputs (fp32)."""
+    """Sums over all nodes and copies, in all copies of the frames around too: parameters, MACs of one sample, bytes of
+    the stored outputs (fp32)."""
 
     params: int
     macs: int
@@ -85,6 +86,9 @@ class Box:
     wrap: float = 0.0
     """The width in points at which its lines are broken; 0: they are not."""
 
+    everywhere: int = 1
+    """The number of its parts in the whole network: `count` in each copy of the frames around it."""
+
     @property
     def count(self) -> int:
         """The number of equal parts that the box represents: the N of `x N`."""
@@ -103,7 +107,7 @@ class Frame:
     last: str = ""
     block: str = ""
     copies: tuple[range, ...] = ()
-    """The node ids of each copy. The members have the nodes and the cost of the first copy only."""
+    """The node ids of each copy. The members have the nodes of the first copy, and the cost of all copies."""
     cost: Cost = NOTHING
     origin: Origin | None = None
     training: bool = False
