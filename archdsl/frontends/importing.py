@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from archdsl.axes import MOST
 from archdsl.backends.spec.recover import Shorten, recover, stay_flat
 from archdsl.backends.weights import Weights, save
+from archdsl.backends.weights.resolve import still_random
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_mappings, check_names, check_type, conflict
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
@@ -260,7 +261,7 @@ def _from_file(
     flat = shorten is not recover
     with limited(facts.size):
         model = read(facts.path, partial(cut, outputs=outputs))
-        source = f"imported from {facts.path.name}"
+        source = still_random(facts.weights, f"imported from {facts.path.name}")
         if facts.has_spec and not outputs:
             try:
                 own = own_spec(model, facts.metadata, source)

@@ -223,7 +223,8 @@ class Network(Drawable):
 
         from archdsl.network.trial import run
 
-        if self.model is None and self.starts_at_random:
+        own = "random" if self.model is None else self.model.own_weights().source
+        if own.startswith("random") and self.starts_at_random:
             message = f"the weights of `{self.name}` are random: its outputs are meaningless; try `to_torch(weights)`"
             warnings.warn(message, stacklevel=2)
         return run(self, self._module, value)

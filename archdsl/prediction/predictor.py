@@ -100,7 +100,7 @@ class Predictor:
     @property
     def weights(self) -> str:
         """The source of the weights in the metadata of a file that archdsl wrote; empty for other files."""
-        return self._metadata.get("weights", "") if self.model.facts.producer == "archdsl" else ""
+        return self.model.facts.weights
 
     @property
     def notes(self) -> tuple[Diagnostic, ...]:

@@ -51,6 +51,11 @@ class ModelFacts:
         return self.producer == "archdsl" and "spec" in self.metadata
 
     @property
+    def weights(self) -> str:
+        """What archdsl stated of the source of the weights; empty for a file of another tool."""
+        return self.metadata.get("weights", "") if self.producer == "archdsl" else ""
+
+    @property
     def has_class_maps(self) -> bool:
         """Whether `compile --cam` added class activation maps as the last output."""
         return self.producer == "archdsl" and "cam" in self.metadata

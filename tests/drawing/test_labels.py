@@ -83,3 +83,16 @@ def test_every_style_shows_them_as_text(net: archdsl.Network, style: str) -> Non
 def test_tables_show_the_call_and_the_label_of_a_composite(net: archdsl.Network) -> None:
     text = net.summary()
     assert "mb(2, 3, 8)" in text and "classifier" in text and "3x3 conv 8 bn relu" in text
+
+
+def test_equal_nodes_are_one_box_that_says_what_they_receive() -> None:
+    """Sizes from the definition: the first of three convolutions has another number of weights."""
+    net = archdsl.loads(
+        "name: t\ninput: 3x8x8\nnet:\n  - [3x3 conv 4, 3x3 conv 4, 3x3 conv 4]\n  - 3x3 maxpool\n"
+        "  - [3x3 conv 4, 3x3 conv 4]\n  - flatten\n  - [fc 8, fc 8, fc 8]\n"
+    )
+    boxes = [(box.title, box.count, box.lines) for box in compose(net.graph).boxes() if box.cost.params]
+    first, second, third = boxes[0], boxes[1], boxes[2]
+    assert first == ("3\u00d73 conv, 4", 3, ("receives 3\u20264 channels",))
+    assert second == ("3\u00d73 conv, 4", 2, ())
+    assert third == ("fc 8", 3, ("receives 16\u20268 channels",))

@@ -56,14 +56,19 @@ def strict_weights(weights: Weights) -> Weights:
 def _loaded(path: Path) -> Weights:
     """The weights of a file. Of one that archdsl wrote, the source states again which tensors are random."""
     weights = load(path)
-    source = safetensors.metadata(path).get("weights", "") if weights.format == "safetensors" else ""
-    begin = source if len(source) <= _SHOWN else f"{source[:_SHOWN].rpartition(' ')[0] or source[:_SHOWN]} ..."
-    origin = escape_control(begin) if source.startswith("random") else ""
-    made = random_patterns(source)
-    if not origin and not made:
-        return weights
-    suffix = f"; {made}" if made else ""
-    return weights.stated(lambda: (f"{origin} ({weights.source})" if origin else weights.source) + suffix)
+    stated = safetensors.metadata(path).get("weights", "") if weights.format == "safetensors" else ""
+    return weights.stated(lambda: still_random(stated, weights.source)) if still_random(stated, "") else weights
+
+
+def still_random(stated: str, source: str) -> str:
+    """Return the `source` of weights that a file contains, and again what the file has `stated` of random ones.
+
+    The source of weights that are all random begins with `random`: `random, seed 3 (imported from model.onnx)`.
+    """
+    begin = stated if len(stated) <= _SHOWN else f"{stated[:_SHOWN].rpartition(' ')[0] or stated[:_SHOWN]} ..."
+    made = random_patterns(stated)
+    source = f"{escape_control(begin)} ({source})" if stated.startswith("random") else source
+    return f"{source}; {made}" if made else source
 
 
 _WITH_SEED = re.compile(r"with seed \d{1,19}: [^;]*")
