@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "format",
-    type=Choice(["text", "json", "svg", "html", "png", "pdf"]),
+    type=Choice(["text", "json", "svg", "html", "png", "pdf", "tex", "pptx", "drawio"]),
     help="Output format. Default: by FILE's ending, else text.",
 )
 @click.option(
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Colours of a drawing.",
 )
+@click.option(
+    "--merged", is_flag=True, help="Draw one picture of both: equal boxes once, changed boxes in an old and a new half."
+)
 @output_option
 @force_option
 @color_option
@@ -65,6 +68,7 @@ def command(
     format: Format | None,
     level: Level,
     theme: ThemeChoice,
+    merged: bool,
     output: str | None,
     force: bool,
 ) -> int:
@@ -82,7 +86,7 @@ def command(
         return 0
     if len(specs) != 2:
         raise click.UsageError(f"diff compares two networks; got {len(specs)}")
-    if output in (None, "-") and format in ("png", "pdf") and sys.stdout.isatty():
+    if output in (None, "-") and format in ("png", "pdf", "pptx") and sys.stdout.isatty():
         raise click.UsageError(
             f"cannot write a {format.upper()} file to a terminal: name a file with -o, or use a pipe"
         )
@@ -94,19 +98,21 @@ def command(
         input=size,
     )
     if output is None or output == "-":
-        _print(console, difference, format or "text", level, theme)
+        _print(console, difference, format or "text", level, theme, merged)
     else:
-        _save(console, difference, output, format, level, theme, force)
+        _save(console, difference, output, format, level, theme, merged, force)
     return int(not difference.equal)
 
 
-def _print(console: Console, difference: NetworkDifference, format: Format, level: Level, theme: ThemeChoice) -> None:
-    if format == "text":
+def _print(
+    console: Console, difference: NetworkDifference, format: Format, level: Level, theme: ThemeChoice, merged: bool
+) -> None:
+    if format == "text" and not merged:
         console.write_output(difference.text(console.style()))
-    elif format == "json":
+    elif format == "json" and not merged:
         console.write_output(json.dumps(difference.data(), indent=2) + "\n")
     else:
-        drawn = difference.render(format, level=level, theme=theme)
+        drawn = difference.render(format, level=level, theme=theme, merged=merged)
         _note(console, drawn.note)
         console.write_bytes(drawn.data, None)
 
@@ -118,12 +124,13 @@ def _save(
     format: Format | None,
     level: Level,
     theme: ThemeChoice,
+    merged: bool,
     force: bool,
 ) -> None:
     from archdsl.diagnostics import escape_control
     from archdsl.report.table import in_bytes
 
-    saved = difference.save(output, format, level=level, theme=theme, force=force)
+    saved = difference.save(output, format, level=level, theme=theme, merged=merged, force=force)
     _note(console, saved.note)
     console.write_output(f"wrote {console.style().paint('name', escape_control(output))}  {in_bytes(saved.size)}\n")
 

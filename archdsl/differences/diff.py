@@ -22,8 +22,8 @@ from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.network import Network, as_network
 from archdsl.report.table import Style
 
-PictureFormat: TypeAlias = Literal["svg", "html", "png", "pdf"]
-Format: TypeAlias = Literal["text", "json", "svg", "html", "png", "pdf"]
+PictureFormat: TypeAlias = Literal["svg", "html", "png", "pdf", "tex", "pptx", "drawio"]
+Format: TypeAlias = Literal["text", "json", "svg", "html", "png", "pdf", "tex", "pptx", "drawio"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 SUFFIXES: Mapping[str, Format] = {
     ".txt": "text",
@@ -97,11 +97,21 @@ class NetworkDifference:
         """Return the JSON data of `archdsl diff --format json`."""
         return {**report.as_json(self.graphs, self.names, self.settings), "structure": self.structure}
 
-    def picture(self, format: PictureFormat = "svg", *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
+    def picture(
+        self,
+        format: PictureFormat = "svg",
+        *,
+        level: Level = "block",
+        theme: ThemeChoice = "auto",
+        merged: bool = False,
+    ) -> Diagram:
         """Draw both networks side by side, with the changes marked; `html` is a page with the picture and the text.
 
-        `level` and `theme` are those of `Network.diagram`; a PNG or PDF with theme `auto` is light. Raises E0001 for an
-        unknown format, level or theme, E0711 if no layout engine is installed, E0712 if the layout takes too long.
+        With `merged`, one drawing: equal boxes once, each changed box with an old and a new half. If the networks have
+        no part in common, or a box of one is part of several boxes of the other, they are drawn side by side, and
+        `note` says so. `level` and `theme` are those of `Network.diagram`; a PNG or PDF with theme `auto` is light.
+        Raises E0001 for an unknown format, level or theme, E0711 if no layout engine is installed, E0712 if the layout
+        takes too long.
         """
         check_choice("format", format, get_args(PictureFormat))
         _check_look(level, theme)
@@ -109,7 +119,7 @@ class NetworkDifference:
         from archdsl.drawing.scene.write import FORMATS
 
         options = Options(theme=theme)
-        painter = picture.painter(self.graphs, self.names, View(level), options)
+        painter = picture.painter(self.graphs, self.names, View(level), options, merged, self.settings)
         drawn = FORMATS["svg" if format == "html" else format](painter, options)
         if format == "html":
             from archdsl.differences.page import page
@@ -125,12 +135,13 @@ class NetworkDifference:
         *,
         level: Level = "block",
         theme: ThemeChoice = "auto",
+        merged: bool = False,
         force: bool = False,
     ) -> SavedDifference:
         """Write the difference to a file, completely or not at all.
 
         `format` defaults to the format of the suffix, or text. A picture that archdsl wrote is replaced, any other
-        file only with `force`. Raises as `picture`, and E0701 to E0704 if the file cannot be written.
+        file only with `force`. Raises as `render`, and E0701 to E0704 if the file cannot be written.
         """
         inputs = [*self.before.files, *self.after.files]
         check_target(path, inputs=inputs, force=True)  # the name of an input or a folder is worse than its suffix
@@ -138,20 +149,24 @@ class NetworkDifference:
         _check_look(level, theme)
         replaceable = None if format in ("text", "json") else has_mark("drawing")
         check_target(path, inputs=inputs, force=force, replaceable=replaceable)
-        content = self.render(format, level=level, theme=theme)
+        content = self.render(format, level=level, theme=theme, merged=merged)
         with atomic_write(path, inputs=inputs, force=force, replaceable=replaceable) as file:
             file.write(content.data)
         assert file.written is not None
         return SavedDifference(file.written.path, file.written.size, format, content.note)
 
-    def render(self, format: Format, *, level: Level = "block", theme: ThemeChoice = "auto") -> Diagram:
-        """Return the bytes that `save` writes in this format. Raises as `picture`."""
+    def render(
+        self, format: Format, *, level: Level = "block", theme: ThemeChoice = "auto", merged: bool = False
+    ) -> Diagram:
+        """Return the bytes that `save` writes in this format. Raises as `picture`, and E0003 for a `merged` text."""
         check_choice("format", format, FORMATS)
+        if merged and format in ("text", "json"):
+            raise conflict("only a picture can be `merged`", help="write a picture: --format svg, -o FILE.png")
         if format == "text":
             return Diagram(self.text().encode())
         if format == "json":
             return Diagram((json.dumps(self.data(), indent=2) + "\n").encode())
-        drawn = self.picture(format, level=level, theme=theme)
+        drawn = self.picture(format, level=level, theme=theme, merged=merged)
         return drawn._replace(data=marked(drawn.data, format))
 
 

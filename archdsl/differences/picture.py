@@ -1,4 +1,4 @@
-"""Draw two networks side by side, with changes marked by a sign, a line style and a colour."""
+"""Draw two networks side by side or merged, with changes marked by a sign, a line style and a colour."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from functools import partial
 from textwrap import wrap
 from typing import NamedTuple
 
-from archdsl.differences.compare import Change, GraphDifference, Mark
-from archdsl.differences.report import SIGNS, change_name, change_words
+from archdsl.differences.compare import Change, Fact, GraphDifference, Mark
+from archdsl.differences.merged import Apart, Merged, merge, node_changes
+from archdsl.differences.report import SIGNS, change_name, change_words, whole_words
 from archdsl.differences.rows import align_rows
 from archdsl.drawing.graph.labels import BODY, SMALL
 from archdsl.drawing.graph.layout import laid_out
 from archdsl.drawing.graph.positions import GraphLayout, Rect
-from archdsl.drawing.graph.scene import draw, outline
+from archdsl.drawing.graph.scene import draw, halves, outline
 from archdsl.drawing.metrics import text_width
+from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Box, Drawing, View
 from archdsl.drawing.request import Options, Request
-from archdsl.drawing.scene import Cluster, Dashes, Element, Item, Point, Polygon, Scene, Sheet, Text, rectangle
+from archdsl.drawing.scene import Cluster, Dashes, Element, Item, Path, Point, Polygon, Scene, Sheet, Text, rectangle
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 
 WORDS: Mapping[Mark, str] = {"removed": "removed", "changed": "changed", "added": "added", "moved": "renamed, or moved"}
+_HALVES: Mapping[Mark, str] = {**WORDS, "changed": "changed: the old half above the new"}
 _COLORS: Mapping[Mark, str] = {"added": "#009E73", "removed": "#D55E00", "changed": "#B88600", "moved": "#0072B2"}
 """From the palette of Okabe and Ito; white text is readable on all of them."""
 _DASHES: Mapping[Mark, Dashes] = {"added": (), "removed": (6, 3), "changed": (8, 2, 2, 2), "moved": (2, 2)}
@@ -39,7 +42,7 @@ _PAPER = Sheet(1094.0, float("inf"))
 
 
 class _Side(NamedTuple):
-    """One of the two networks: its drawing, its layout, and the marks of its nodes."""
+    """One of the two networks: its drawing, its layout, and the marks of its nodes; or both networks, merged."""
 
     drawing: Drawing
     layout: GraphLayout
@@ -48,19 +51,38 @@ class _Side(NamedTuple):
 
 
 def painter(
-    difference: GraphDifference, names: tuple[str, str], view: View = View(), options: Options = Options()
+    difference: GraphDifference,
+    names: tuple[str, str],
+    view: View = View(),
+    options: Options = Options(),
+    merged: bool = False,
+    settings: Sequence[Fact] = (),
 ) -> Painter:
-    """Return a function from the theme to the picture. Raises as `archdsl.drawing.diagram.diagram`."""
-    sides, notes = [], list[str]()
+    """Return a function from the theme to the picture: both networks side by side, or `merged` in one drawing if they
+    have parts in common. `settings` are further differences of the specs. Raises as `drawing.diagram.diagram`."""
+    sides, notes = list[_Side](), list[str]()
+    lines = _list(difference, settings)
+    if merged:
+        titled = replace(options, title=" \u2192 ".join(names), legend=False)
+        explain = partial(_explained, _details(difference, 1))
+        try:
+            one, place, note = laid_out(
+                Request(difference.after, view, titled), partial(merge, difference, details=explain)
+            )
+            return lambda theme: replace(_whole([_Side(one, place, titled, {})], names, lines, theme), note=note)
+        except Apart as reason:
+            notes.append(f"drawn side by side, because the networks cannot be merged at this level: {reason}")
     for which, graph in enumerate((difference.before, difference.after)):
         titled = replace(options, title=names[which], legend=False)
-        drawing, layout, note = laid_out(Request(graph, view, titled), partial(_explained, _details(difference, which)))
+        details = _details(difference, which)
+        drawing, layout, note = laid_out(
+            Request(graph, view, titled), lambda *level, of=graph, add=details: _explained(add, compose(of, *level))
+        )
         sides.append(_Side(drawing, layout, titled, _marks(difference, which)))
         notes += [note] if note else []
     if options.direction == "TB":
         layouts = align_rows(sides[0].layout, sides[1].layout, _pairs(difference, *(side.drawing for side in sides)))
         sides = [side._replace(layout=layout) for side, layout in zip(sides, layouts, strict=True)]
-    lines = _list(difference)
     note = "; ".join(dict.fromkeys(notes))
     return lambda theme: replace(_whole(sides, names, lines, theme), note=note)
 
@@ -106,14 +128,17 @@ def _explained(details: Mapping[range, tuple[str, ...]], drawing: Drawing) -> Dr
     return drawing.with_lines(lambda box: next((details[ids] for ids in box.copies if ids in details), ()))
 
 
-def _list(difference: GraphDifference) -> list[tuple[Mark, str]]:
+def _list(difference: GraphDifference, settings: Sequence[Fact]) -> list[tuple[Mark, str]]:
     """The changes as lines, with the details that boxes cannot show; the mark of a line that continues one is its."""
     lines: list[tuple[Mark, str]] = []
-    for number, change in enumerate(difference.changes):
-        own = wrap(_line(change), _LETTERS, subsequent_indent="\u2003", max_lines=_WRAPPED, placeholder=" \u2026")
-        if len(lines) + len(own) >= _LINES and number + 1 < len(difference.changes):
-            return [*lines, (change.mark, f"and {len(difference.changes) - number} more: run archdsl diff")]
-        lines += [(change.mark, text) for text in own]
+    whole = [f"{fact.name}: {whole_words(fact)}" for fact in (*difference.facts, *settings)]
+    marks = [change.mark for change in difference.changes]
+    marks += ["changed"] * len(whole)
+    for number, text in enumerate((*map(_line, difference.changes), *whole)):
+        own = wrap(text, _LETTERS, subsequent_indent="\u2003", max_lines=_WRAPPED, placeholder=" \u2026")
+        if len(lines) + len(own) >= _LINES and number + 1 < len(marks):
+            return [*lines, (marks[number], f"and {len(marks) - number} more: run archdsl diff")]
+        lines += [(marks[number], row) for row in own]
     return lines
 
 
@@ -136,16 +161,7 @@ def _own(change: Change) -> Change:
 
 def _marks(difference: GraphDifference, which: int) -> dict[int, Mark]:
     """The marks of the nodes that differ, by id, in the first (0) or second (1) network."""
-    marks: dict[int, Mark] = {}
-    pending = list(difference.changes)
-    while pending:
-        change = pending.pop(0)
-        for one in change.all:
-            side = (one.before, one.after)[which]
-            if side is not None:
-                marks |= dict.fromkeys(side.part.ids, one.mark)
-        pending += [inner for one in change.all for inner in one.changes]
-    return marks
+    return {i: change.mark for ids, change, _ in node_changes(difference, which) for i in ids}
 
 
 def _of_copy(ids: range, marks: Mapping[int, Mark]) -> Mark | None:
@@ -156,12 +172,19 @@ def _of_copy(ids: range, marks: Mapping[int, Mark]) -> Mark | None:
     return "changed" if own - {None, "moved"} else "moved"
 
 
-def _mark(box: Box, rect: Rect, marks: Mapping[int, Mark], theme: Theme) -> Cluster | None:
+def _mark(box: Box, rect: Rect, side: _Side, theme: Theme) -> Cluster | None:
     """The outline and sign of a box that changed; if only some of its copies changed, the sign has their number."""
-    counted = Counter(_of_copy(ids, marks) for ids in box.copies)
+    if isinstance(side.drawing, Merged):
+        counted = Counter({side.drawing.marks.get(box.number): box.count})
+    else:
+        counted = Counter(_of_copy(ids, side.marks) for ids in box.copies)
+    of_halves: tuple[Mark, ...] = ("removed", "added")
+    badges: list[Element] = []
+    for (_, part), half in zip(halves(box, rect), of_halves if box.upper else (), strict=False):
+        badges += _badge(part.x - _BADGE * 0.8, part.y + part.height / 2, _SIGNS[half], _color(half, theme))
     known = [(mark, count) for mark, count in counted.items() if mark is not None]
     if not known:
-        return None
+        return Cluster("halves", members=badges) if badges else None
     main: Mark = max(known, key=lambda item: item[1])[0]
     members: list[Element] = [outline(box, rect, "", _color(main, theme), _LINE, _DASHES[main], grown=1.5)]
     some = len(box.copies) > 1 and (len(known) > 1 or known[0][1] < len(box.copies))
@@ -170,8 +193,17 @@ def _mark(box: Box, rect: Rect, marks: Mapping[int, Mark], theme: Theme) -> Clus
         word = f"{_SIGNS[mark]}{count if some else ''}"
         members += _badge(x, rect.y, word, _color(mark, theme))
         x += _badge_width(word) + 1
+    members += badges
     title = ", ".join(f"{count} of {len(box.copies)} {WORDS[mark]}" for mark, count in known)
     return Cluster(f"mark {main}", title=title, members=members, facts={"path": box.path})
+
+
+def _of_one(arrow: Cluster, which: int, theme: Theme) -> Cluster:
+    """The arrow of one of the two networks, in the colour and style of its mark."""
+    mark: Mark = "added" if which else "removed"
+    color, dashes = _color(mark, theme), _DASHES[mark]
+    members = (replace(m, line=color, width=1.8, dashes=dashes) if isinstance(m, Path) else m for m in arrow.members)
+    return replace(arrow, members=list(members))
 
 
 def _color(mark: Mark, theme: Theme) -> str:
@@ -191,29 +223,39 @@ def _badge(x: float, y: float, word: str, color: str) -> list[Item]:
 def _panel(side: _Side, theme: Theme) -> Scene:
     """The drawing of one network, with the marks on top."""
     scene = draw(side.drawing, side.layout, side.options, theme)
-    signs = (_mark(box, side.layout.boxes[box.number], side.marks, theme) for box in side.drawing.boxes())
+    both, rects = side.drawing, side.layout.boxes
     drawing = next(member for member in scene.members if isinstance(member, Cluster) and member.kind == "drawing")
-    drawing.members = [*drawing.members, Cluster("marks", members=[sign for sign in signs if sign is not None])]
+    members = list(drawing.members)
+    if isinstance(both, Merged):
+        arrows = iter(both.arrows)
+        for n, member in enumerate(members):
+            if isinstance(member, Cluster) and member.kind == "arrow":
+                arrow = next(arrows)
+                which = both.only.get((arrow.source, arrow.target))
+                members[n] = member if which is None else _of_one(member, which, theme)
+    signs = (_mark(box, rects[box.number], side, theme) for box in both.boxes())
+    drawing.members = [*members, Cluster("marks", members=[sign for sign in signs if sign is not None])]
     return scene
 
 
 def _whole(sides: Sequence[_Side], names: tuple[str, str], lines: Sequence[tuple[Mark, str]], theme: Theme) -> Scene:
-    """The legend, both drawings side by side, and the list of changes."""
+    """The legend, the drawings side by side, and the list of changes."""
     panels = [_panel(side, theme) for side in sides]
-    key_width, key = _legend(theme)
+    key_width, key = _legend(WORDS if len(sides) > 1 else _HALVES, theme)
     list_width = max((text_width(text, BODY) + 24 for _, text in lines), default=0.0)
-    width = max(sum(p.width for p in panels) + _GAP, key_width, list_width) + 2 * _MARGIN
+    drawn = sum(p.width for p in panels) + _GAP * (len(panels) - 1)
+    width = max(drawn, key_width, list_width) + 2 * _MARGIN
     below = _TOP + max(p.height for p in panels) + _MARGIN
     scene = replace(
         panels[0],
         title=f"{names[0][:150]} and {names[1][:150]}",
-        description=f"{panels[0].description}; {panels[1].description}",
+        description="; ".join(panel.description for panel in panels),
         width=width,
         height=below + _STEP * len(lines) + _MARGIN,
         members=[Cluster("legend", members=key, shift=Point((width - key_width) / 2, 12))],
         paper=_PAPER,
     )
-    x = (width - sum(p.width for p in panels) - _GAP) / 2
+    x = (width - drawn) / 2
     for panel in panels:
         scene.members.append(Cluster("panel", members=panel.members, shift=Point(x, _TOP)))
         x += panel.width + _GAP
@@ -225,9 +267,9 @@ def _whole(sides: Sequence[_Side], names: tuple[str, str], lines: Sequence[tuple
     return scene
 
 
-def _legend(theme: Theme) -> tuple[float, list[Element]]:
+def _legend(words: Mapping[Mark, str], theme: Theme) -> tuple[float, list[Element]]:
     x, members = 0.0, list[Element]()
-    for mark, word in WORDS.items():
+    for mark, word in words.items():
         color = _color(mark, theme)
         members.append(Polygon(rectangle(x + 8, 0.5, 26, 12), "", color, _LINE, 4, _DASHES[mark]))
         members += _badge(x, 2.0, _SIGNS[mark], color)

@@ -179,13 +179,17 @@ def percent(old: int, new: int) -> str:
 def _whole(difference: GraphDifference, settings: Sequence[Fact], style: Style) -> list[str]:
     lines = []
     for fact in (*difference.facts, *settings):
-        was, now = _listed(fact.before), _listed(fact.after)
-        lines.append(f"{style.paint('changed', '~')} {style.paint('path', fact.name)}  {was} -> {now}")
+        lines.append(f"{style.paint('changed', '~')} {style.paint('path', fact.name)}  {whole_words(fact)}")
     if difference.resized:
         a, b = difference.resized[0]
         count = len(difference.resized)
         lines.append(style.paint("quiet", f"  {count} nodes differ only in {_axes(difference)}: {_sizes(a, b)}"))
     return lines
+
+
+def whole_words(fact: Fact) -> str:
+    """The values of a difference of the whole network: `output: fc -> output: head`."""
+    return f"{_listed(fact.before)} -> {_listed(fact.after)}"
 
 
 def _axes(difference: GraphDifference) -> str:

@@ -109,7 +109,7 @@ def test_a_file_is_replaced_only_if_archdsl_drew_it(tmp_path: Path) -> None:
     ("call", "code"),
     [
         (lambda: lenets().picture("text"), "E0001"),  # type: ignore[arg-type]
-        (lambda: lenets().render("tex"), "E0001"),  # type: ignore[arg-type]
+        (lambda: lenets().render("dot"), "E0001"),  # type: ignore[arg-type]
         (lambda: lenets().save("x.svg", level="everything"), "E0001"),  # type: ignore[arg-type]
         (lambda: lenets().save("x.svg", theme="drak"), "E0001"),  # type: ignore[arg-type]
         (lambda: lenets().save("no/such/folder/x.svg"), "E0701"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -70,6 +71,11 @@ def short(text: str, limit: int = _MAX_CHARS) -> str:
 
 def content(box: Box, scale: HeatScale | None = None) -> Content:
     """Return the text of a box. A block: its title above its path. A node: its op, its count, the ops after it."""
+    if box.upper is not None:
+        halves = content(box.upper, scale), content(replace(box, upper=None), scale)
+        shifts = -halves[1].height / 2, halves[0].height / 2
+        lines = [line._replace(y=line.y + by) for half, by in zip(halves, shifts, strict=True) for line in half.lines]
+        return Content(tuple(lines), max(half.width for half in halves), sum(half.height for half in halves))
     if box.sign:
         return Content(_placed([TextLine((TextRun(box.sign, 13 if len(box.sign) == 1 else 7, True),))]), _SIGN, _SIGN)
     count = TextRun(f"{TIMES}\u00a0{box.count}", BODY, True) if box.count > 1 else None

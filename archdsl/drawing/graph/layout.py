@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from archdsl.drawing.graph.dot import to_dot
 from archdsl.drawing.graph.engine import TooSlow, run
@@ -19,30 +19,28 @@ from archdsl.drawing.graph.positions import (
     find_positions,
     title_positions,
 )
-from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import EVERYTHING, Drawing, Level, View
 from archdsl.drawing.request import Request
 
+D = TypeVar("D", bound=Drawing)
 _ROUNDS = 2
 """How often the layout is repeated with more room for the labels that lacked it."""
 MAX_BOXES = 1500
 """A drawing with more boxes is not readable and is not attempted."""
 
 
-def laid_out(
-    request: Request, change: Callable[[Drawing], Drawing] = lambda drawing: drawing
-) -> tuple[Drawing, GraphLayout, str]:
+def laid_out(request: Request, composed: Callable[[View, bool], D]) -> tuple[D, GraphLayout, str]:
     """Return the requested drawing, its layout and an empty note; or a simpler drawing, and a note that says so.
 
-    `change` is applied to each drawing before its layout.
+    `composed` is called as `compose`, with a view and `lumped`.
 
     Raises, with status 2, E0711 if there is no layout engine and E0712 if even the simplest drawing takes too long.
     """
     from archdsl.diagnostics import error
 
-    view, graph = request.view, request.graph
+    view = request.view
     for attempt in attempts(view):
-        drawing = change(compose(graph, attempt or View(), lumped=attempt is None))
+        drawing = composed(attempt or View(), attempt is None)
         if attempt is not None and sum(1 for _ in drawing.boxes()) > MAX_BOXES:
             continue
         try:
@@ -52,7 +50,7 @@ def laid_out(
         return drawing, layout, _note(view, attempt)
     raise error(
         "E0712",
-        f"the layout of `{graph.name[:80]}` takes more than {request.time_limit_s:g} s",
+        f"the layout of `{request.graph.name[:80]}` takes more than {request.time_limit_s:g} s",
         status=2,
         help="`--format dot` writes the drawing without a layout",
     )

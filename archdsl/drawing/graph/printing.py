@@ -11,6 +11,7 @@ from archdsl.drawing.graph.columns import in_columns
 from archdsl.drawing.graph.layout import laid_out, with_words
 from archdsl.drawing.graph.positions import GraphLayout
 from archdsl.drawing.graph.scene import draw
+from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Box, Drawing, Frame, View
 from archdsl.drawing.model.focus import focus_on
 from archdsl.drawing.model.words import describe
@@ -30,7 +31,7 @@ def attempts(request: Request) -> Iterator[Painter]:
     Each is in as many columns as make its text largest. Raises as `laid_out`.
     """
     if request.options.target is None:
-        yield _painter(request, *laid_out(request))
+        yield _painter(request, *laid_out(request, partial(compose, request.graph)))
         return
     for view in dict.fromkeys((request.view, replace(request.view, level="network", expand=()))):
         for measure in MEASURES:
@@ -38,7 +39,7 @@ def attempts(request: Request) -> Iterator[Painter]:
 
 
 def _in_best_columns(request: Request, measure: Callable[[Drawing], Drawing], asked: View) -> Painter:
-    drawing, layout, note = laid_out(request, measure)
+    drawing, layout, note = laid_out(request, lambda *view: measure(compose(request.graph, *view)))
     if request.view != asked:
         note = note or f"drawn at the level `{request.view.level}`: more detail would be too small at this size"
     options, painter = request.options, _painter(request, drawing, layout, note)

@@ -181,7 +181,16 @@ def _id(box: Box, kind: str = "box") -> str:
 def _body(box: Box, rect: Rect, pen: _Pen) -> list[Item]:
     if box.look == "output":
         return []
-    return [outline(box, rect, pen.fill(box), *_line(box, pen))]
+    return [outline(half, part, pen.fill(half), *_line(half, pen)) for half, part in halves(box, rect)]
+
+
+def halves(box: Box, rect: Rect) -> list[tuple[Box, Rect]]:
+    """Return the upper and the lower half of a box, or the box itself, each with its place."""
+    if box.upper is None:
+        return [(box, rect)]
+    height = content(box.upper).height
+    lower = rect._replace(y=rect.y + height, height=rect.height - height)
+    return [(box.upper, rect._replace(height=height)), (box, lower)]
 
 
 def outline(

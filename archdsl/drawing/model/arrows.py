@@ -55,8 +55,8 @@ def arrows(
         drawn[source, target] = Arrow(source, target, first, label, training)
     for shape, source, target in ends:
         drawn[source, target] = Arrow(source, target, shape)
-    skips = _skips(drawn)
-    return tuple(Arrow(a.source, a.target, a.shape, a.label, a.training, pair in skips) for pair, a in drawn.items())
+    skipping = skips(drawn)
+    return tuple(Arrow(a.source, a.target, a.shape, a.label, a.training, pair in skipping) for pair, a in drawn.items())
 
 
 def _boxes(members: Sequence[Box | Frame]) -> Iterator[Box]:
@@ -82,7 +82,7 @@ def _label(box: Box, shapes: Sequence[Shape], labelled: set[tuple[int, str]]) ->
     return label
 
 
-def _skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+def skips(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     """Return the arrows for which a longer route leads to the same box. Box numbers increase along arrows: no
     cycles."""
     before: dict[int, list[int]] = {}

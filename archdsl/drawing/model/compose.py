@@ -6,7 +6,8 @@ A run of equal blocks is collapsed: drawn once. At the top level, neighbours of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from archdsl.analysis.count import count_nodes
@@ -25,8 +26,10 @@ from archdsl.report.words import changed_lines, run_name
 from archdsl.shapes import Shape
 
 
-def compose(graph: Graph, view: View = View(), lumped: bool = False) -> Drawing:
+def compose(graph: Graph, view: View = View(), lumped: bool = False, breaks: Collection[int] = ()) -> Drawing:
     """Return the drawing of a graph for a view; `lumped` draws any network with a few boxes.
+
+    Equal parts before and from a node in `breaks` are not collapsed together.
 
     Raises E0713 (status 2) for a path that the network does not have.
     """
@@ -35,16 +38,20 @@ def compose(graph: Graph, view: View = View(), lumped: bool = False) -> Drawing:
         if path and path != EVERYTHING:
             require_path(graph.name, paths, path)
     focus = focus_on(graph, view.focus) if view.focus else None
-    return _Composer(graph, view, focus).drawing(lumped)
+    return _Composer(graph, view, focus, breaks).drawing(lumped)
 
 
 class _Composer:
-    def __init__(self, graph: Graph, view: View, focus: Focus | None) -> None:
+    def __init__(self, graph: Graph, view: View, focus: Focus | None, breaks: Collection[int]) -> None:
         self.graph, self.view, self.focus = graph, view, focus
-        self.same: Signatures = signatures(graph, fields=False)
+        ends = sorted(breaks)
+        self.same: Signatures = {
+            scope: number * (len(ends) + 1) + bisect_right(ends, scope.first)
+            for scope, number in signatures(graph, fields=False).items()
+        }
         self.expand = frozenset(view.expand) - {EVERYTHING}
         self.all_apart = EVERYTHING in view.expand
-        self.apart: set[int] = set()
+        self.apart: set[int] = set(breaks)
         """First nodes of the parts that are not collapsed with others."""
         self.costs = [Cost(c.params, c.macs, c.activations * BYTES_PER_VALUE) for c in count_nodes(graph)]
         self.box_of: dict[int, int] = {}

@@ -85,6 +85,8 @@ class Box:
     training: bool = False
     wrap: float = 0.0
     """The width in points at which its lines are broken; 0: they are not."""
+    upper: Box | None = None
+    """The box whose content is drawn as the upper half: what was there in the first of two networks."""
 
     everywhere: int = 1
     """The number of its parts in the whole network: `count` in each copy of the frames around it."""
