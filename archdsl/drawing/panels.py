@@ -7,6 +7,7 @@ from dataclasses import replace
 from string import ascii_lowercase
 
 from archdsl.drawing.metrics import text_width, wrapped
+from archdsl.drawing.model.words import LONGEST_ALT, alt
 from archdsl.drawing.request import Options
 from archdsl.drawing.scene import PORTRAIT, Cluster, Element, Point, Scene, Text, prefixed, shorten
 from archdsl.drawing.scene.write import Painter
@@ -73,8 +74,10 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     return replace(
         panels[0],
         title=described,
-        description="; ".join(panel.description for panel in panels),
-        caption=" ".join(f"{a} {panel.caption}" for a, panel in zip(letters, panels, strict=False)),
+        description=" ".join(f"{a} {panel.description}" for a, panel in zip(letters, panels, strict=False)),
+        shows="; ".join(f"{a} {panel.shows}" for a, panel in zip(letters, panels, strict=False)),
+        signs=tuple(_signs(panels)),
+        alt=_alt(panels),
         width=width,
         height=y + MARGIN,
         members=members,
@@ -82,6 +85,21 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
         key=repr([panel.key for panel in panels]),
         note="; ".join(dict.fromkeys(panel.note for panel in panels if panel.note)),
     )
+
+
+def _signs(panels: Sequence[Scene]) -> Iterator[str]:
+    """How the pictures are drawn: each sentence once, with the letters of its pictures if they are not all."""
+    for sign in dict.fromkeys(sign for panel in panels for sign in panel.signs):
+        drawn = [f"({letter})" for letter, panel in zip(ascii_lowercase, panels, strict=False) if sign in panel.signs]
+        yield sign if len(drawn) == len(panels) else f"{', '.join(drawn)}: {sign}"
+
+
+def _alt(panels: Sequence[Scene]) -> str:
+    """The alternative text of a figure, in which each picture has the same number of characters."""
+    room = LONGEST_ALT // len(panels) - len("(a) ; ")
+    texts = (alt(panel.label[0], panel.description, max(room, 1)) for panel in panels)
+    text = "; ".join(f"({letter}) {text}" for letter, text in zip(ascii_lowercase, texts, strict=False))
+    return shorten(text, LONGEST_ALT)
 
 
 def rows_of(widths: Sequence[float], room: float, gap: float = GAP) -> Iterator[list[int]]:

@@ -9,7 +9,6 @@ from html import escape
 
 from archdsl.diagnostics import escape_control
 from archdsl.drawing.diagram import draw, painter
-from archdsl.drawing.model.words import alt
 from archdsl.drawing.request import DPI, Request
 from archdsl.drawing.save import Format, SavedDiagram, save
 from archdsl.drawing.scene.write import svg
@@ -30,7 +29,7 @@ class Picture:
         self._requests, self._style, self._files = tuple(requests), style, tuple(files)
         self._painter = painter(requests, style)
         scene = self._painter(LIGHT)
-        self.caption, self.alt, self.note = scene.caption, alt(scene.title, scene.description), scene.note
+        self.caption, self.alt, self.note = scene.caption, scene.alt, scene.note
         self.svg = svg(self._painter, requests[0].options).data.decode()
 
     def save(

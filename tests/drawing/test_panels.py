@@ -73,6 +73,27 @@ def test_a_figure_has_the_notes_of_its_pictures_once() -> None:
     assert side_by_side(painters, Options())(LIGHT).note == "drawn in part"
 
 
+def test_the_caption_and_the_alternative_text_are_of_each_picture() -> None:
+    def part(name: str, *signs: str) -> Painter:
+        described = f"{name} has 5 params. " + "; ".join(f"layer{n} of {name}" for n in range(60)) + "."
+        shows = f"{name}: 5 params"
+        return lambda theme: Scene(
+            name, described, 30, 50, theme.background, label=(name, "5 params"), shows=shows, signs=signs
+        )
+
+    scene = side_by_side([part("one", "A box is a layer"), part("two", "A box is a layer", "Red is hot")], Options())(
+        LIGHT
+    )
+    assert scene.caption == "(a) one: 5 params; (b) two: 5 params. A box is a layer. (b): Red is hot."
+    first, _, second = scene.alt.partition("; \u2026; ")
+    assert first.startswith("(a) one: one has 5 params. layer0 of one; ") and "two" not in first
+    assert second.startswith("(b) two: two has 5 params. layer0 of two; ") and "one" not in second
+    assert 250 < len(scene.alt) <= 300
+    assert "layer59 of one. (b) two has" in scene.description, "readers of the SVG get all"
+    many = side_by_side([part(f"net{n}") for n in range(26)], Options())(LIGHT)
+    assert len(many.alt) <= 300 and many.alt.startswith("(a) net0; (b) net1; ")
+
+
 def test_a_long_text_is_broken_at_spaces() -> None:
     lines = wrapped("one two three four five six", 40, 8)
     assert len(lines) > 1 and " ".join(lines) == "one two three four five six"

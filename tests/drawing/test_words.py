@@ -16,17 +16,23 @@ from archdsl.drawing.diagram import diagram, painter
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.model.words import MOST_PARTS, alt, structure
 from archdsl.drawing.request import Options, Request
+from archdsl.drawing.scene import Text
 from archdsl.drawing.theme import LIGHT
 from archdsl.graph import Graph
 
 RESNET18 = (
-    "conv1: 7x7 conv, 64, /2 bn relu, gives 64 x 112 x 112; maxpool: 3x3 max pool, /2, gives 64 x 56 x 56; "
-    "layer1.0 to layer1.1: 2 x basic(64), gives 64 x 56 x 56; layer2.0: basic(128, 2), gives 128 x 28 x 28; "
-    "layer2.1: basic(128, 1), gives 128 x 28 x 28; layer3.0: basic(256, 2), gives 256 x 14 x 14; "
-    "layer3.1: basic(256, 1), gives 256 x 14 x 14; layer4.0: basic(512, 2), gives 512 x 7 x 7; "
-    "layer4.1: basic(512, 1), gives 512 x 7 x 7; avgpool: global avg pool, gives 512 x 1 x 1; "
-    "fc: fc 1000, gives 1000"
-).replace(" x ", " \u00d7 ")
+    (
+        "conv1: 7x7 conv, 64, /2 bn relu, gives 64 x 112 x 112; maxpool: 3x3 max pool, /2, gives 64 x 56 x 56; "
+        "layer1.0 to layer1.1: 2 x basic(w=64), gives 64 x 56 x 56; layer2.0: basic(w=128, s=2), gives 128 x 28 x 28; "
+        "layer2.1: basic(w=128, s=1), gives 128 x 28 x 28; layer3.0: basic(w=256, s=2), gives 256 x 14 x 14; "
+        "layer3.1: basic(w=256, s=1), gives 256 x 14 x 14; layer4.0: basic(w=512, s=2), gives 512 x 7 x 7; "
+        "layer4.1: basic(w=512, s=1), gives 512 x 7 x 7; avgpool: global avg pool, gives 512 x 1 x 1; "
+        "fc: fc 1000, gives 1000"
+    )
+    .replace(" x ", " \u00d7 ")
+    .replace("7x7", "7\u00d77")
+    .replace("3x3", "3\u00d73")
+)
 """He et al. 2015, table 1, with the names of torchvision."""
 
 
@@ -45,7 +51,7 @@ def test_the_structure_of_a_network_is_its_parts_in_order() -> None:
 
 def test_what_a_part_reads_is_listed_where_it_is_not_the_part_before() -> None:
     unet = graph_of("unet")
-    assert "up2: up(256), reads down2 and up1, gives" in structure(unet, all_nodes(unet))
+    assert "up2: up(c=256), reads down2 and up1, gives" in structure(unet, all_nodes(unet))
     block = next(scope for scope in graph_of("googlenet").root.walk() if scope.path == "inception3a")
     parts = structure(graph_of("googlenet"), range(block.first, block.end), "inception3a").split("; ")
     first = [part.partition(":")[0] for part in parts if "reads the input" in part]
@@ -76,15 +82,28 @@ def test_an_alternative_text_is_cut_after_a_part() -> None:
     text = alt("resnet18", f"facts. {RESNET18}")
     assert len(text) <= 300 and text.endswith("28 \u00d7 28; \u2026") and RESNET18.startswith(text[17:-3])
     assert alt("x", "short.") == "x: short."
+    assert alt("x", "two facts. a; b", 15) == "x: two facts; \u2026", "after a sentence, and within 15 characters"
+    assert alt("name", "facts without an end", 10) == "name"
 
 
 @pytest.mark.parametrize("style", ["graph", "volumes", "article"])
 def test_every_style_describes_the_part_that_it_draws(style: str) -> None:
     scene = painter([Request(graph_of("resnet18"), View(focus="layer2.0"))], style)(LIGHT)
     assert "230.1 k params" in scene.description and "230.1 k params" in scene.caption
-    assert "downsample.0: 1x1 conv, 128, /2 bn, reads the input, gives 128 \u00d7 28 \u00d7 28" in scene.description
+    assert (
+        "downsample.0: 1\u00d71 conv, 128, /2 bn, reads the input, gives 128 \u00d7 28 \u00d7 28" in scene.description
+    )
     svg = diagram(graph_of("resnet18"), "svg", View(focus="layer2.0"), Options(), style).data.decode()
     assert f'-desc">{scene.description}</desc>' in svg
+
+
+def test_a_caption_has_the_sentences_below_the_volumes() -> None:
+    for name, sign in (
+        ("resnet18", "\u00d7N: N equal blocks, one behind the other."),
+        ("googlenet", "Not drawn: aux1, aux2"),
+    ):
+        scene = painter([Request(graph_of(name))], "volumes")(LIGHT)
+        assert sign in scene.caption and sign in " ".join(item.text for item in scene.items() if isinstance(item, Text))
 
 
 def test_neurons_are_described_as_a_chain() -> None:

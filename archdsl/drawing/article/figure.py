@@ -41,7 +41,7 @@ def framed(name: str, line: str, figure: Figure, theme: Theme, title: str | None
     width = max(room, wide if head else 0.0) + 2 * MARGIN
     top = (50.0 if under else 38.0) if head else MARGIN
     called = f"{head}: {line}" if head else line
-    scene = Scene(called, "", width, top, theme.background, caption=" ".join(figure.notes))
+    scene = Scene(called, "", width, top, theme.background, signs=tuple(note.rstrip(".") for note in figure.notes))
     scene.label = (name, line)
     if head:
         scene.members.append(Text(Point(MARGIN, 21), head, 13, theme.ink, "start", bold=True))

@@ -63,7 +63,7 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
         digits=1,
         key=repr((drawing.view, options)),
         label=(drawing.title, ", ".join(drawing.facts)),
-        caption=_conventions(drawing, options),
+        signs=_conventions(drawing, options),
         body=BODY,
     )
     if drawing.view.level == "layer":
@@ -76,7 +76,7 @@ def draw(drawing: Drawing, layout: GraphLayout, options: Options, theme: Theme) 
     return scene
 
 
-def _conventions(drawing: Drawing, options: Options) -> str:
+def _conventions(drawing: Drawing, options: Options) -> tuple[str, ...]:
     """What the signs in the drawing mean."""
     words = [
         "The label of an arrow is the shape of the tensor" * (options.shapes and any(a.label for a in drawing.arrows)),
@@ -84,7 +84,7 @@ def _conventions(drawing: Drawing, options: Options) -> str:
         * any(m.count > 1 and not (isinstance(m, Box) and m.kind == "stage") for m in drawing.walk()),
         f"Colours show the share of {'MACs' if options.color == 'macs' else options.color}" * (options.color != "kind"),
     ]
-    return ". ".join(filter(None, words))
+    return tuple(filter(None, words))
 
 
 def _drawn(drawing: Drawing, layout: GraphLayout, pen: _Pen) -> Iterator[Cluster]:

@@ -11,7 +11,7 @@ from archdsl.diagnostics import escape_control
 from archdsl.drawing.model.boxes import block_words
 from archdsl.drawing.model.focus import Focus
 from archdsl.drawing.model.heading import facts
-from archdsl.drawing.scene import Scene
+from archdsl.drawing.scene import Scene, shorten
 from archdsl.graph import Graph
 from archdsl.ops import Input
 from archdsl.report.words import TIMES, part_figure, run_name
@@ -19,7 +19,7 @@ from archdsl.shapes import format_shape
 
 MOST_PARTS = 40
 """A description lists at most this many parts."""
-_LONGEST_ALT = 300
+LONGEST_ALT = 300
 
 
 def structure(graph: Graph, ids: range, around: str = "") -> str:
@@ -71,23 +71,25 @@ def _sentences(graph: Graph, parts: Sequence[Part], around: str) -> Iterator[str
 def describe(graph: Graph, part: Part | None = None) -> Callable[[Scene], Scene]:
     """Return a function that gives a scene its caption and its description, which is for readers who do not see it.
 
-    Both are of `part`, or of the whole network. A style's scenes have in `caption` only how they are drawn; the title
-    and the counts come before it.
+    Both are of `part`, or of the whole network. A style sets in `signs` how its scenes are drawn.
     """
     counts = ", ".join(facts(graph, None if part is None else Focus(part)))
     ids, around = (range(len(graph.nodes)), "") if part is None else (part.ids, part.path)
     parts = structure(graph, ids, around)
 
     def described(scene: Scene) -> Scene:
-        caption = ". ".join(filter(None, (f"{scene.title}: {counts}", scene.caption.rstrip(".")))) + "."
-        return replace(scene, caption=caption, description=f"{counts}. {parts}.")
+        description = f"{counts}. {parts}."
+        shows, short = f"{scene.title}: {counts}", alt(scene.title, description)
+        return replace(scene, shows=shows, description=description, alt=short)
 
     return described
 
 
-def alt(title: str, description: str) -> str:
-    """Return the alternative text of a picture: its title and its description, cut after a part."""
+def alt(title: str, description: str, most: int = LONGEST_ALT) -> str:
+    """Return the alternative text of a picture: its title and its description, cut after a part or a sentence."""
     text = f"{title}: {description}" if title else description
-    if len(text) <= _LONGEST_ALT:
+    if len(text) <= most:
         return text
-    return text[:_LONGEST_ALT].rpartition(";")[0] + "; \u2026"
+    start = text[: most - 1]
+    at = max(start.rfind("; "), start.rfind(". "))
+    return f"{start[:at]}; \u2026" if at > 0 else shorten(title or text, most)

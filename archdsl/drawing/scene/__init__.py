@@ -203,10 +203,19 @@ class Scene:
     """The name of what is drawn and a line about it, whatever the heading is: for a figure of several pictures."""
     note: str = ""
     """How the drawing was simplified; empty if it was not."""
-    caption: str = ""
-    """What stands below the picture in a document: what it shows, its counts, and how it is drawn."""
+    shows: str = ""
+    """What the picture shows, and its counts."""
+    signs: tuple[str, ...] = ()
+    """How it is drawn: sentences without a period."""
+    alt: str = ""
+    """The alternative text."""
     body: float = 0.0
     """Font size of the main labels; on paper, they are no larger. 0: the picture fills its width."""
+
+    @property
+    def caption(self) -> str:
+        """What stands below the picture in a document: what it shows, its counts, and how it is drawn."""
+        return "".join(f"{sentence}. " for sentence in (self.shows, *self.signs) if sentence).rstrip()
 
     def items(self) -> Iterator[Item]:
         """Return all items in painting order, with absolute positions."""

@@ -18,9 +18,9 @@ from archdsl.drawing.volumes.levels import is_u, levels
 from archdsl.drawing.volumes.paint import labels, tooltip, volume
 from archdsl.drawing.volumes.routes import ROUND, Lane, Route, Router
 from archdsl.drawing.volumes.series import arrange, crowded, flat, links
-from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Arrangement, Plate, Spot, scale_of, scale_words
+from archdsl.drawing.volumes.spots import CROWDED, GAP, LABEL, TALLEST, Arrangement, Plate, Spot, scale_of
 from archdsl.drawing.volumes.stages import Staged
-from archdsl.drawing.volumes.words import LEAST, MARGIN, Heading, add_foot, add_head, head_height, head_lines
+from archdsl.drawing.volumes.words import LEAST, MARGIN, Heading, add_foot, add_head, head_height, head_lines, signs
 
 BETWEEN = 34.0
 """Space between two lines, for the route from one to the next."""
@@ -80,7 +80,7 @@ def draw(staged: Staged, look: Appearance) -> Scene:
         look.heading.title or staged.name, "", width, rows[-1].start.y + rows[-1].block.down, look.theme.background
     )
     scene.body = LABEL
-    scene.description, scene.caption = ", ".join(look.heading.facts), scale_words(staged.root.stages())
+    scene.description, scene.signs = ", ".join(look.heading.facts), tuple(signs(staged))
     add_head(scene, head, look.theme)
     _paint(scene, rows, routes, look)
     add_foot(scene, staged, look.heat, look.theme)

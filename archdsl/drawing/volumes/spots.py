@@ -250,7 +250,7 @@ def scale_words(stages: Iterable[Stage]) -> str:
     kinds = sorted({kind_drawn(stage.shape) for stage in stages if not stage.sign} - {0})
     kinds = kinds or [axes for axes, kind in enumerate(KINDS) if kind is IMAGE]
     own = ", of each kind of tensor its own" if len(kinds) > 1 else ""
-    return f"Square-root scale{own}: {'; '.join(EXTENTS[axes].words for axes in (*kinds, 0))}."
+    return f"Square-root scale{own}: {'; '.join(EXTENTS[axes].words for axes in (*kinds, 0))}"
 
 
 def size_of(stage: Stage) -> str:

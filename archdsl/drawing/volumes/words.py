@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
@@ -86,16 +86,19 @@ def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme)
         _legend(scene, staged, theme)
     else:
         _heat(scene, heat, theme)
-    notes = [scale_words(staged.root.stages())]
-    if any(isinstance(member, StageGroup) and member.copies > 1 for member in staged.root.members):
-        notes[0] += f" {TIMES}N: N equal blocks, one behind the other."
-    if staged.aux:
-        notes.append(f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only).")
-    for note in notes:
-        for line in wrapped(note, scene.width - 2 * MARGIN, SMALL):
-            scene.height += SMALL + 3
-            scene.members.append(Text(Point(MARGIN, scene.height), line, SMALL, theme.quiet, "start"))
+    for line in wrapped(" ".join(f"{sign}." for sign in scene.signs), scene.width - 2 * MARGIN, SMALL):
+        scene.height += SMALL + 3
+        scene.members.append(Text(Point(MARGIN, scene.height), line, SMALL, theme.quiet, "start"))
     scene.height += MARGIN - 4
+
+
+def signs(staged: Staged) -> Iterator[str]:
+    """Yield what the picture and its caption say about how it is drawn."""
+    yield scale_words(staged.root.stages())
+    if any(isinstance(member, StageGroup) and member.copies > 1 for member in staged.root.members):
+        yield f"{TIMES}N: N equal blocks, one behind the other"
+    if staged.aux:
+        yield f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only)"
 
 
 def _legend(scene: Scene, staged: Staged, theme: Theme) -> None:
