@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from struct import pack
+from unicodedata import category, combining
 
 from archdsl.diagnostics import error
 from archdsl.drawing.metrics import EMBEDDED, FAMILIES, FONTS
@@ -34,6 +35,12 @@ _METERS_PER_INCH = 0.0254
 _SIZE = re.compile(r' width="([0-9.]+)" height="([0-9.]+)"')
 """The size of an SVG in points: the first such attributes in it are those of its root."""
 _MAX_PIXELS = 150_000_000
+_ONE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16">'
+    '<text y="12" font-family="Arimo" font-size="12">{}</text></svg>'
+)
+"""A picture of one character."""
+_MOST_LOOKED_UP = 32
 
 
 def png(svg: str, dpi: int, title: str = "", caption: str = "") -> bytes:
@@ -43,8 +50,6 @@ def png(svg: str, dpi: int, title: str = "", caption: str = "") -> bytes:
     E0716 if resvg is not installed.
     """
     require_package("resvg_py", "E0716")
-    import resvg_py
-
     size = _SIZE.search(svg)
     assert size is not None
     width, height = (max(1, round(float(points) * dpi / _POINTS)) for points in size.groups())
@@ -58,18 +63,27 @@ def png(svg: str, dpi: int, title: str = "", caption: str = "") -> bytes:
     text = _with_own_font(
         f'{svg[: size.start()]} width="{width}" height="{height}" preserveAspectRatio="none"{svg[size.end() :]}'
     )
-    data = bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=text,
-            font_files=_FILES,
-            sans_serif_family="Arimo",
-            skip_system_fonts=_has_glyphs(text),
-        )
-    )
+    data = _rendered(text)
     for key, value in ((b"Description", caption), (b"Title", title)):
         data = with_chunk(data, b"iTXt", key + bytes(5) + value.encode()) if value else data
     per_meter = round(dpi / _METERS_PER_INCH)
     return with_chunk(data, b"pHYs", pack(">IIB", per_meter, per_meter, 1))
+
+
+def without_glyph(text: str) -> list[str]:
+    """Return the characters of a text that neither the bundled fonts nor those of the system have, each once.
+
+    Nothing is drawn for such a character. At most 32 characters that the bundled fonts lack are looked up. Raises E0716
+    (status 2) if resvg is not installed.
+    """
+    others = [c for c in dict.fromkeys(text) if not (_has_glyphs(c) or combining(c) or category(c)[0] == "Z")]
+    if not others:
+        return []
+    require_package("resvg_py", "E0716")
+    empty = _rendered(_ONE.format(" "))
+    return [
+        c for c in others if not combining(c) and not category(c).startswith("Z") and _rendered(_ONE.format(c)) == empty
+    ]
 
 
 def pdf(svg: str, title: str = "", caption: str = "") -> bytes:
@@ -87,6 +101,16 @@ def pdf(svg: str, title: str = "", caption: str = "") -> bytes:
     if not _has_glyphs(text):
         fonts.load_system_fonts()
     return _titled(bytes(svg2pdf_py.svg_to_pdf(text, fonts)), {"Title": title, "Subject": caption})
+
+
+def _rendered(svg: str) -> bytes:
+    import resvg_py
+
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg_string=svg, font_files=_FILES, sans_serif_family="Arimo", skip_system_fonts=_has_glyphs(svg)
+        )
+    )
 
 
 def _titled(data: bytes, texts: dict[str, str]) -> bytes:

@@ -29,7 +29,7 @@ from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.drawing import LEVELS, View
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Cluster, Polygon, Scene, Text
-from archdsl.drawing.scene.tikz import quote
+from archdsl.drawing.scene.letters import quote
 from archdsl.drawing.scene.write import svg
 from archdsl.drawing.theme import LIGHT, THEMES
 from archdsl.drawing.volumes import painter, staged_for

@@ -68,7 +68,7 @@ def convolution(graph: Graph, node: Node, theme: Theme, narrow: bool = False) ->
         Cluster("output", "output", "", view.output(corner.output.x, corner.output.y, theme), {}),
     ]
     out.members += _rays(view, corner, theme)
-    out.members += [Text(Point((x + width + filter_x) / 2 + 4, y + 5), "\u2217", 18, theme.ink) for y in middles]
+    out.members += [Text(Point((x + width + filter_x) / 2 + 4, y + 12.5), "*", 22, theme.ink) for y in middles]
     out.members.append(Text(Point((filter_x + filter_wide + out_x) / 2 + 4.5, middle + 5), "=", 16, theme.ink))
     out.members += _slice_names(view, corner, theme)
     bottom = max(top + height, corner.output.y + out_high) + 13

@@ -22,45 +22,9 @@ from archdsl.drawing.scene import (
     moved_item,
     scaled,
 )
+from archdsl.drawing.scene.letters import quote
 from archdsl.drawing.scene.svg import number
 from archdsl.drawing.scene.things import Thing, things
-from archdsl.report.text import visible
-
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"{''}",
-    "`": r"{`}",
-    "'": r"{'}",
-    "-": r"{-}",
-    "\u00a0": "~",
-    "\u00d7": r"\ensuremath{{\times}}",
-    "\u00b7": r"\ensuremath{\cdot}",
-    "\u2026": r"\ldots{}",
-    "\u2192": r"\ensuremath{\rightarrow}",
-    "\u03a3": r"\ensuremath{\Sigma}",
-    "\u2013": r"\textendash{}",
-    "\u201c": r"{``}",
-    "\u201d": r"{''}",
-    "\u2212": r"\ensuremath{-}",
-    "\u221a": r"\ensuremath{\surd}",
-}
-"""Characters that are special in TeX or missing in the font's encoding."""
-_LETTERS = frozenset(
-    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßŒœŁłŠšŽžČčĆćŃńŚśŹźŽžŐőŰűĞğŞşİĎďĚěŇňŘřŤťŮů"
-)
-"""Letters beyond ASCII that LaTeX's default fonts contain."""
 
 _LARGEST = 14_400.0
 """The largest page of a PDF in points, which is less than TeX's largest length."""
@@ -183,15 +147,6 @@ class _Palette:
         return ",".join(words)
 
 
-def quote(text: str) -> str:
-    """Escape a text for a TikZ node; letters that the font lacks are written as `[U+XXXX]`."""
-    return "".join(_SPECIAL.get(c) or (c if _has(c) else f"[U+{ord(c):04X}]") for c in visible(text))
-
-
-def _has(letter: str) -> bool:
-    return " " <= letter <= "~" or letter in _LETTERS
-
-
 def _comment(text: str) -> str:
     """A text for a comment: letters, digits and a few signs; others become `?`."""
     return "".join(c if c.isascii() and (c.isalnum() or c in " _.:=(),-") else "?" for c in text)
@@ -263,7 +218,7 @@ def _path(item: Path, palette: _Palette) -> str:
 
 def _text(item: Text, palette: _Palette, name: str) -> str:
     anchor = {"start": "base west", "middle": "base", "end": "base east"}[item.anchor]
-    bold = "\\bfseries" if item.bold else ""
+    bold = "\\bfseries\\boldmath" if item.bold else ""
     font = f"\\fontsize{{{number(item.size)}bp}}{{{number(item.size)}bp}}\\selectfont\\lettering{bold}"
     room = number(text_width(item.text, item.size, bold=item.bold))
     options = f"anchor={anchor},text={palette.colors[item.color]},font={{{font}}}"

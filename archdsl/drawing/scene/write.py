@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from archdsl.drawing import picture
 from archdsl.drawing.request import Diagram, Options
-from archdsl.drawing.scene import Scene, scaled
+from archdsl.drawing.scene import Scene, Text, scaled
+from archdsl.drawing.scene.letters import listed, not_in_tex
 from archdsl.drawing.scene.printing import Print, centred, printed
 from archdsl.drawing.scene.svg import to_svg
 from archdsl.drawing.scene.tikz import to_tikz
@@ -32,22 +33,24 @@ def svg(paint: Painter, options: Options) -> Diagram:
 def png(paint: Painter, options: Options) -> Diagram:
     """Write the scene as PNG. Raises as `picture.png`."""
     scene, size = _printed(paint, options)
-    data = to_svg(scene, None, size.width, options.family)
-    return _diagram(picture.png(data, options.dpi, visible(scene.title), visible(scene.caption)), scene, size)
+    text = to_svg(scene, None, size.width, options.family)
+    data = picture.png(text, options.dpi, visible(scene.title), visible(scene.caption))
+    return _diagram(data, scene, size, _lacked(scene))
 
 
 def pdf(paint: Painter, options: Options) -> Diagram:
     """Write the scene as PDF. Raises as `picture.pdf`."""
     scene, size = _printed(paint, options)
     data = to_svg(scene, None, size.width, options.family)
-    return _diagram(picture.pdf(data, visible(scene.title), visible(scene.caption)), scene, size)
+    return _diagram(picture.pdf(data, visible(scene.title), visible(scene.caption)), scene, size, _lacked(scene))
 
 
 def tex(paint: Painter, options: Options) -> Diagram:
     """Write the scene in TikZ: a LaTeX document, or with `options.fragment` a part of one."""
     scene, size = _printed(paint, options)
     text = to_tikz(scene if size.factor == 1 else scaled(scene, size.factor), options.family, options.fragment)
-    return _diagram(text, scene, size)
+    lacked = listed(not_in_tex(_texts(scene)), "LaTeX's default fonts lack", "written as their numbers")
+    return _diagram(text, scene, size, lacked)
 
 
 def pages(format: str, paints: Sequence[Painter], options: Options) -> Diagram:
@@ -80,9 +83,18 @@ def _printed(paint: Painter, options: Options) -> tuple[Scene, Print]:
     return centred(scene, size), size
 
 
-def _diagram(data: str | bytes, scene: Scene, size: Print) -> Diagram:
+def _texts(scene: Scene) -> str:
+    return "".join(item.text for item in scene.items() if isinstance(item, Text))
+
+
+def _lacked(scene: Scene) -> str:
+    """A note on the characters that a PNG or PDF lacks."""
+    return listed(picture.without_glyph(visible(_texts(scene))), "no font has", "left out")
+
+
+def _diagram(data: str | bytes, scene: Scene, size: Print, lacked: str = "") -> Diagram:
     data = data.encode() if isinstance(data, str) else data
-    return Diagram(data, scene.note, size.smallest, size.width / 72 * 25.4)
+    return Diagram(data, "; ".join(filter(None, (scene.note, lacked))), size.smallest, size.width / 72 * 25.4)
 
 
 FORMATS: Mapping[str, Callable[[Painter, Options], Diagram]] = {
