@@ -1,6 +1,7 @@
 """DICOM images against pydicom's own functions, and files as folders of hospitals hold them.
 
-Tests `runtime/images/dicom.py`, `runtime/images/codestream.py` and `runtime/images/opened.py`.
+Tests `runtime/images/dicom.py`, `runtime/images/tables.py`, `runtime/images/codestream.py` and
+`runtime/images/opened.py`.
 """
 
 from __future__ import annotations
@@ -57,14 +58,15 @@ def pydicoms(path: Path) -> npt.NDArray[np.float64]:
     return 1 - unit if data.PhotometricInterpretation == "MONOCHROME1" else unit
 
 
-def lut(name: str, first: int, entries: npt.NDArray[np.uint16], bits: int) -> dict[str, Any]:
+def lut(name: str, first: int, entries: npt.NDArray[np.uint16] | bytes, bits: int, count: int = 0) -> dict[str, Any]:
+    """A table as numbers, or as bytes."""
     from pydicom.dataset import Dataset
 
     item = Dataset()
-    item.LUTDescriptor = [len(entries), first, bits]
-    item.LUTData = entries.tolist()
-    item["LUTData"].VR = "US"
-    item["LUTDescriptor"].VR = "US"
+    item.LUTDescriptor = [count or len(entries), first, bits]
+    item.LUTData = entries if isinstance(entries, bytes) else entries.tolist()
+    item["LUTData"].VR = "OW" if isinstance(entries, bytes) else "US"
+    item["LUTDescriptor"].VR = "SS" if first < 0 else "US"
     return {name: [item]}
 
 
@@ -101,6 +103,48 @@ def test_tables_are_pydicoms(tmp_path: Path) -> None:
         entries = (curve * (2**bits - 1)).astype(np.uint16)
         path = clinic.dicom(tmp_path / f"{bits}.dcm", STORED, **depth, **lut(table, 0, entries, bits))
         np.testing.assert_allclose(values(path), pydicoms(path), atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_each_entry_of_a_table_is_found(name: str, bits: int, tmp_path: Path) -> None:
+    """By hand: pydicom wraps the index of an 8-bit table around at 256."""
+    entries = np.random.default_rng(bits).integers(0, 2**bits, 4096).astype(np.uint16)
+    path = clinic.dicom(tmp_path / "a.dcm", STORED, BitsStored=12, HighBit=11, **lut(name, 0, entries, bits))
+    np.testing.assert_allclose(values(path), entries[STORED] / (2**bits - 1), atol=1e-7)
+
+
+@pytest.mark.parametrize("first", [100, -900])
+def test_values_beyond_a_table_have_its_ends(first: int, tmp_path: Path) -> None:
+    entries = np.arange(1000, dtype=np.uint16)
+    for written in (first, first % 2**16):  # also -900 as an unsigned number
+        table = lut("VOILUTSequence", written, entries, 10)
+        path = clinic.dicom(tmp_path / "a.dcm", SIGNED, BitsStored=12, HighBit=11, **table)
+        expected = [[entries[min(max(int(v) - first, 0), 999)] / 1023 for v in row] for row in SIGNED]
+        np.testing.assert_allclose(values(path), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("count", [256, 255])
+def test_a_table_of_bytes(count: int, tmp_path: Path) -> None:
+    """PS3.3 C.11.1.1.1: entries of 8 bits take a byte each; many files have them in words."""
+    stored = np.random.default_rng(3).integers(0, count, (6, 7)).astype(np.uint8)
+    entries = np.arange(count, dtype=np.uint8)[::-1]
+    for data in (entries.tobytes() + b"\0" * (count % 2), entries.astype("<u2").tobytes()):
+        path = clinic.dicom(tmp_path / "a.dcm", stored, **lut("VOILUTSequence", 0, data, 8, count))
+        np.testing.assert_allclose(values(path), entries[stored] / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (lut("VOILUTSequence", 0, np.arange(9), 8, 256), "its VOI LUT does not have the 256 entries of 8 bits"),
+        (lut("VOILUTSequence", 0, bytes(256), 12, 256), "its VOI LUT does not have the 256 entries of 12 bits"),
+        (lut("ModalityLUTSequence", 0, np.arange(900), 8), "its Modality LUT has the entry 899"),
+        (lut("ModalityLUTSequence", 0, np.arange(9), 32), "its Modality LUT does not have"),
+    ],
+)
+def test_a_table_that_does_not_fit_its_descriptor(table: dict[str, Any], why: str, tmp_path: Path) -> None:
+    assert why in refusal(clinic.dicom(tmp_path / "a.dcm", STORED, **table))
 
 
 def test_the_recipe_replaces_the_window_of_the_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from archdsl.runtime.images.codestream import check_size
 from archdsl.runtime.images.opened import opened
 from archdsl.runtime.images.pixels import MAX_PIXELS, Array, Pixels, Unusable, Wanted, check_finite, unreadable
 from archdsl.runtime.images.source import Skipped, Source
+from archdsl.runtime.images.tables import looked_up
 from archdsl.runtime.recipe import window_span
 
 MAGIC = b"DICM"
@@ -263,10 +264,8 @@ def measured(stored: Array, found: Header, frame: int) -> tuple[Array, tuple[flo
     """Return values after the modality transform (PS3.3 C.11.1), such as HU, and those of the smallest and the largest
     number that the declared bits can store."""
     if found.data.get("ModalityLUTSequence"):
-        from pydicom.pixels.processing import apply_modality_lut
-
-        bits = int(found.data.ModalityLUTSequence[0].LUTDescriptor[2])
-        return apply_modality_lut(stored, found.data).astype(np.float32), (0.0, float(2**bits - 1))
+        item, little = found.data.ModalityLUTSequence[0], found.syntax.is_little_endian
+        return looked_up(stored, item, "Modality LUT", little, bool(found.number("PixelRepresentation", 0)))
     if stored.dtype.kind == "f":
         check_finite(stored)
         return stored.astype(np.float32), (0.0, 1.0)
@@ -283,11 +282,10 @@ def _display(pixels: Pixels, stored: Array, found: Header, frame: int) -> None:
     """Apply the first VOI transform of the file (PS3.3 C.11.2), as a viewer would; a table precedes a window."""
     values = np.asarray(pixels.values)
     if found.data.get("VOILUTSequence"):
-        from pydicom.pixels.processing import apply_voi
-
-        bits = int(found.data.VOILUTSequence[0].LUTDescriptor[2])
-        pixels.values = apply_voi(np.rint(values).astype(np.int64), found.data).astype(np.float32)
-        pixels.span, pixels.by = (0.0, float(2**bits - 1)), "window"
+        item, little = found.data.VOILUTSequence[0], found.syntax.is_little_endian
+        signed = pixels.span is not None and pixels.span[0] < 0
+        pixels.values, pixels.span = looked_up(values, item, "VOI LUT", little, signed)
+        pixels.by = "window"
         return
     width = found.number("WindowWidth", np.nan, frame)
     centre = found.number("WindowCenter", np.nan, frame)
