@@ -139,7 +139,7 @@ def test_layers_of_a_dense_block_that_differ_are_not_described_by_the_first() ->
     net = archdsl.loads("input: 8x32x32\nname: n\nnet: {grow: dense 3 * 3x3 conv (4 * (i + 1))}")
     said = " ".join(texts(ET.fromstring(str(net.diagram(style="article")))))
     assert "adds channels of its own, as many as below each." in said
-    assert "H1: 3x3 conv, 4" in said and "32 channels" in said
+    assert "H1: 3\u00d73 conv, 4" in said and "32 channels" in said
 
 
 def test_a_dense_block_runs_down_in_a_column_and_beside_other_blocks() -> None:

@@ -80,7 +80,7 @@ def test_a_window_is_in_the_scale_of_its_map_and_points_at_its_value() -> None:
 def test_equal_blocks_are_one_stack_and_branches_are_refused() -> None:
     scene = drawn(archdsl.load("resnet20"))
     texts = [item.text for item in scene.items() if isinstance(item, Text)]
-    assert "basic(16)" in texts and "3 \u00d7" in texts
+    assert "basic(w=16)" in texts and "3 \u00d7" in texts
     for name, view in (("unet", View()), ("resnet20", View("layer")), ("googlenet", View(focus="inception3a"))):
         with pytest.raises(ArchError, match="has branches, and no figure in the style `sheets`") as caught:
             drawn(archdsl.load(name), view)

@@ -23,6 +23,8 @@ from archdsl.shapes import format_shape
 
 MOST_BOXES = 24
 LANE = 11.0
+IDENTITY = 34.0
+"""Width of the word beside a shortcut."""
 """Space between bypasses."""
 LEVELS = (99, 3, 2, 1, 0)
 """Levels of inner blocks that are expanded, from all to none: the first whose boxes fit is drawn."""
@@ -127,16 +129,16 @@ def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme, narrow: bool)
             bar = bars.get(edge[1])
             end = replace(end, x=end.x + bar.middle(edge[0])) if bar else end
             figure.members.append(_arrow(spots[edge[0]], end, edge, hues.get(edge[0], hues.get(edge[1], theme.arrow))))
-    lanes: dict[tuple[int, int], float] = {}
+    lanes: dict[tuple[int, int], float] = {}  # with the word beside it
     for edge in bypass:
-        lanes[edge] = _lane(spots, edge, lanes)
         named = residual and spots[edge[1]].stage.sign == "+"
-        figure.members += _around(spots, edge, lanes[edge], named, theme)
+        lane = _lane(spots, edge, lanes)
+        lanes[edge] = lane + IDENTITY * named
+        figure.members += _around(spots, edge, lane, named, theme)
     if residual:
         figure.members += _formula(column.spots, any(spots[target].stage.sign == "+" for _, target in bypass), theme)
-    words = 34 if residual and bypass else 0
     named_ends = (spots[n].x + bar.reach(_bar_words(spots[n].stage)) for n, bar in bars.items())
-    figure.width = max(left + right, 0.0, *(x + 8 for x in (*lanes.values(), *named_ends))) + words
+    figure.width = max(left + right, 0.0, *(x + 8 for x in (*lanes.values(), *named_ends)))
     figure.height = column.height
     return figure, spots
 
