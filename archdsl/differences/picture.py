@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from textwrap import wrap
@@ -15,7 +15,7 @@ from archdsl.differences.report import SIGNS, change_name, change_words, whole_w
 from archdsl.differences.rows import align_rows
 from archdsl.drawing.graph.labels import BODY, SMALL
 from archdsl.drawing.graph.layout import laid_out
-from archdsl.drawing.graph.positions import GraphLayout, Rect
+from archdsl.drawing.graph.positions import GraphLayout
 from archdsl.drawing.graph.scene import draw, halves, outline
 from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.compose import compose
@@ -42,12 +42,14 @@ _PAPER = Sheet(1094.0, float("inf"))
 
 
 class _Side(NamedTuple):
-    """One of the two networks: its drawing, its layout, and the marks of its nodes; or both networks, merged."""
+    """One of the two networks, or both merged: the drawing, its layout, the marks of its nodes, and the parts with
+    changes inside."""
 
     drawing: Drawing
     layout: GraphLayout
     options: Options
     marks: Mapping[int, Mark]
+    altered: frozenset[range] = frozenset()
 
 
 def painter(
@@ -78,10 +80,12 @@ def painter(
         drawing, layout, note = laid_out(
             Request(graph, view, titled), lambda *level, of=graph, add=details: _explained(add, compose(of, *level))
         )
-        sides.append(_Side(drawing, layout, titled, _marks(difference, which)))
+        sides.append(_Side(drawing, layout, titled, *_marks(difference, which)))
         notes += [note] if note else []
+    pairs = list(_pairs(difference, *(side.drawing for side in sides)))
+    sides = _marked_in_both(sides, pairs)
     if options.direction == "TB":
-        layouts = align_rows(sides[0].layout, sides[1].layout, _pairs(difference, *(side.drawing for side in sides)))
+        layouts = align_rows(sides[0].layout, sides[1].layout, pairs)
         sides = [side._replace(layout=layout) for side, layout in zip(sides, layouts, strict=True)]
     note = "; ".join(dict.fromkeys(notes))
     return lambda theme: replace(_whole(sides, names, lines, theme), note=note)
@@ -94,6 +98,19 @@ def _pairs(difference: GraphDifference, before: Drawing, after: Drawing) -> Iter
         partner = difference.partners.get(box.copies[0].start) if box.copies else None
         if partner in boxes:
             yield box.number, boxes[partner]
+
+
+def _marked_in_both(sides: Sequence[_Side], pairs: Iterable[tuple[int, int]]) -> list[_Side]:
+    """The sides with each box that changed marked in both: a node may be added to a stage that has no other change."""
+    altered = [set(side.altered) for side in sides]
+    boxes = [list(side.drawing.boxes()) for side in sides]
+    for numbers in pairs:
+        found = [drawn[number] for drawn, number in zip(boxes, numbers, strict=True)]
+        marks = [{_of_copy(ids, side) for ids in box.everywhere} for box, side in zip(found, sides, strict=True)]
+        for which, other in ((0, 1), (1, 0)):
+            if marks[which] == {None} and marks[other] == {"changed"}:
+                altered[which].update(found[which].everywhere)
+    return [side._replace(altered=frozenset(parts)) for side, parts in zip(sides, altered, strict=True)]
 
 
 def _details(difference: GraphDifference, which: int) -> dict[range, tuple[str, ...]]:
@@ -125,7 +142,7 @@ def _words(change: Change) -> str:
 
 def _explained(details: Mapping[range, tuple[str, ...]], drawing: Drawing) -> Drawing:
     """The drawing with the details in the boxes that have exactly the changed nodes, in any of their copies."""
-    return drawing.with_lines(lambda box: next((details[ids] for ids in box.copies if ids in details), ()))
+    return drawing.with_lines(lambda box: next((details[ids] for ids in box.everywhere if ids in details), ()))
 
 
 def _list(difference: GraphDifference, settings: Sequence[Fact]) -> list[tuple[Mark, str]]:
@@ -159,25 +176,31 @@ def _own(change: Change) -> Change:
     return replace(change, facts=facts or change.facts)
 
 
-def _marks(difference: GraphDifference, which: int) -> dict[int, Mark]:
-    """The marks of the nodes that differ, by id, in the first (0) or second (1) network."""
-    return {i: change.mark for ids, change, _ in node_changes(difference, which) for i in ids}
+def _marks(difference: GraphDifference, which: int) -> tuple[dict[int, Mark], frozenset[range]]:
+    """The marks of the nodes that differ, by id, in the first (0) or second (1) network, and the changed parts around
+    them."""
+    changes = list(node_changes(difference, which))
+    altered = frozenset(ids for ids, change, _ in changes if change.mark == "changed" and change.changes)
+    return {i: change.mark for ids, change, _ in changes if ids not in altered for i in ids}, altered
 
 
-def _of_copy(ids: range, marks: Mapping[int, Mark]) -> Mark | None:
+def _of_copy(ids: range, side: _Side) -> Mark | None:
     """The mark of one of the copies that a box stands for."""
-    own = {marks.get(i) for i in ids}
+    if any(ids.start <= part.start and part.stop <= ids.stop for part in side.altered):
+        return "changed"
+    own = {side.marks.get(i) for i in ids}
     if len(own) == 1:
         return next(iter(own))
     return "changed" if own - {None, "moved"} else "moved"
 
 
-def _mark(box: Box, rect: Rect, side: _Side, theme: Theme) -> Cluster | None:
+def _mark(box: Box, side: _Side, theme: Theme) -> Cluster | None:
     """The outline and sign of a box that changed; if only some of its copies changed, the sign has their number."""
+    rect, total = side.layout.boxes[box.number], len(box.everywhere)
     if isinstance(side.drawing, Merged):
-        counted = Counter({side.drawing.marks.get(box.number): box.count})
+        counted = Counter({side.drawing.marks.get(box.number): total})
     else:
-        counted = Counter(_of_copy(ids, side.marks) for ids in box.copies)
+        counted = Counter(_of_copy(ids, side) for ids in box.everywhere)
     of_halves: tuple[Mark, ...] = ("removed", "added")
     badges: list[Element] = []
     for (_, part), half in zip(halves(box, rect), of_halves if box.upper else (), strict=False):
@@ -187,14 +210,14 @@ def _mark(box: Box, rect: Rect, side: _Side, theme: Theme) -> Cluster | None:
         return Cluster("halves", members=badges) if badges else None
     main: Mark = max(known, key=lambda item: item[1])[0]
     members: list[Element] = [outline(box, rect, "", _color(main, theme), _LINE, _DASHES[main], grown=1.5)]
-    some = len(box.copies) > 1 and (len(known) > 1 or known[0][1] < len(box.copies))
+    some = total > 1 and (len(known) > 1 or known[0][1] < total)
     x = rect.x - _BADGE * 0.6
     for mark, count in known:
         word = f"{_SIGNS[mark]}{count if some else ''}"
         members += _badge(x, rect.y, word, _color(mark, theme))
         x += _badge_width(word) + 1
     members += badges
-    title = ", ".join(f"{count} of {len(box.copies)} {WORDS[mark]}" for mark, count in known)
+    title = ", ".join(f"{count} of {total} {WORDS[mark]}" for mark, count in known)
     return Cluster(f"mark {main}", title=title, members=members, facts={"path": box.path})
 
 
@@ -223,7 +246,7 @@ def _badge(x: float, y: float, word: str, color: str) -> list[Item]:
 def _panel(side: _Side, theme: Theme) -> Scene:
     """The drawing of one network, with the marks on top."""
     scene = draw(side.drawing, side.layout, side.options, theme)
-    both, rects = side.drawing, side.layout.boxes
+    both = side.drawing
     drawing = next(member for member in scene.members if isinstance(member, Cluster) and member.kind == "drawing")
     members = list(drawing.members)
     if isinstance(both, Merged):
@@ -233,7 +256,7 @@ def _panel(side: _Side, theme: Theme) -> Scene:
                 arrow = next(arrows)
                 which = both.only.get((arrow.source, arrow.target))
                 members[n] = member if which is None else _of_one(member, which, theme)
-    signs = (_mark(box, rects[box.number], side, theme) for box in both.boxes())
+    signs = (_mark(box, side, theme) for box in both.boxes())
     drawing.members = [*members, Cluster("marks", members=[sign for sign in signs if sign is not None])]
     return scene
 

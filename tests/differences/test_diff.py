@@ -417,7 +417,7 @@ def test_git_shows_changed_specs(tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     spec, child = tmp_path / "nets" / "a.yaml", tmp_path / "nets" / "b.yaml"
     text = "name: a\ninput: 3x8x8\nargs: {w: 4}\nnet: {c: 3x3 conv w, p: gap, f: fc 10}\nvariants: {wide: {w: 8}}\n"
-    spec.write_text(text)
+    spec.write_text(spec)
     child.write_text("extends: a.yaml\nname: b\nargs: {w: 6}\n")
     (tmp_path / ".gitattributes").write_text("*.yaml diff=archdsl\n")
     git(tmp_path, "init", "-q")
@@ -467,3 +467,36 @@ def test_a_renamed_layer_of_another_shape_fits_no_weights(net: Callable[..., Any
     old, new = net("net: {a: 3x3 conv 4, b: 3x3 conv 8, e: gap}"), net("net: {a: 3x3 conv 4, b2: 3x3 conv 6, e: gap}")
     weights = compare_graphs(old.graph, new.graph).weights
     assert (weights.fit.tensors, weights.renamed.tensors, weights.new.tensors) == (2, 0, 2)
+
+
+_BEFORE = """\
+name: t
+input: 3x8x8
+defaults: {conv: bn relu}
+blocks:
+  two(w): {c: 1x1 conv w, p: 3x3 maxpool /1 pad=1}
+  res(k): {residual: {a: conv 4 kernel=k, b: conv 4 kernel=k linear}, then: relu}
+net: {stem: 3x3 conv 4, body: 2 * two(4), r: res(3), pool: 2x2 maxpool, last: 3x3 conv 4}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "level", "left", "right"),
+    [
+        ("res(3)", "res(5)", "layer", "r.a~ r.b~", "r.a~ r.b~"),
+        ("2 * two", "4 * two", "layer", "", "body.0.c+2 body.0.p+2"),
+        ("last: 3x3 conv 4", "last: 3x3 conv 4, x: 1x1 conv 8", "network", "last~", "last~"),
+    ],
+)
+def test_exactly_the_boxes_that_changed_are_marked(
+    old: str, new: str, level: str, left: str, right: str, tmp_path: Path
+) -> None:
+    for name, spec in (("a", _BEFORE), ("b", _BEFORE.replace(old, new))):
+        (tmp_path / f"{name}.yaml").write_text(spec)
+    root = drawn(str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"), "--level", level)
+    panels = [g for g in root.findall(".//{*}g") if g.get("class") == "panel"]
+    marked = [
+        " ".join(path + sign for kind in ("changed", "added", "removed") for path, sign in words(panel, kind))
+        for panel in panels
+    ]
+    assert marked == [left, right]

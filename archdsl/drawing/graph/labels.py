@@ -92,7 +92,7 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
     if box.wrap:
         lines = [row for line in lines for row in _broken(line, box.wrap)]
     if scale is not None and scale.value(box.cost):
-        lines.append(_line(TextRun(scale.label(box.cost) + (" in all" if box.everywhere > 1 else ""), SMALL)))
+        lines.append(_line(TextRun(scale.label(box.cost) + (" in all" if len(box.everywhere) > 1 else ""), SMALL)))
     return _sized([line for line in lines if line.runs], (_PAD_X, _PAD_Y))
 
 

@@ -225,7 +225,7 @@ def tooltip(box: Box) -> str:
     words = [f"{box.path}: {box.title}" if box.path and box.path != box.title else box.title, *box.lines, box.tail]
     words += [f"{box.count} times"] if box.count > 1 else []
     words += [f"gives {format_shape(box.shape, times=f' {TIMES} ')}"] if box.shape else []
-    total = " in all" if box.everywhere > box.count else ""
+    total = " in all" if len(box.everywhere) > box.count else ""
     words += [f"{in_short(box.cost.params).rstrip()} params{total}"] if box.cost.params else []
     words += [f"{in_short(box.cost.macs)}MACs{total}"] if box.cost.macs else []
     return ", ".join(filter(None, words))[:_MAX_WORDS]

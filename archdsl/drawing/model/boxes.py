@@ -60,7 +60,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost, everywhere: Part
         main.origin,
         sign,
         part.training,
-        everywhere=len((everywhere or part).copies),
+        everywhere=(everywhere or part).copies,
     )
 
 
@@ -89,7 +89,7 @@ def block_box(graph: Graph, number: int, part: Part, around: str, cost: Cost, ev
         part.scope.origin,
         "",
         part.training,
-        everywhere=len((everywhere or part).copies),
+        everywhere=(everywhere or part).copies,
     )
 
 
@@ -140,6 +140,7 @@ def stage_box(graph: Graph, number: int, parts: Sequence[Part], title: str, cost
         graph.nodes[ids.stop - 1].shape,
         cost,
         head(graph, parts[0]).origin,
+        everywhere=(ids,),
     )
 
 

@@ -88,8 +88,8 @@ class Box:
     upper: Box | None = None
     """The box whose content is drawn as the upper half: what was there in the first of two networks."""
 
-    everywhere: int = 1
-    """The number of its parts in the whole network: `count` in each copy of the frames around it."""
+    everywhere: tuple[range, ...] = ()
+    """The node ids of each part that it stands for: its `copies` in each copy of the frames around it."""
 
     @property
     def count(self) -> int:
