@@ -35,7 +35,7 @@ class Recipe:
     2. `spacing` (volumes): resampled linearly to millimetres per axis, as MONAI's `Spacing` with `bilinear`, `border`.
     3. `intensity`: `(values - low) / (high - low)`, clipped to [0, 1]. None: images are divided by the largest value of
        their declared depth (255 for 8 bits), a DICOM file by its own window if it has one; volumes keep their values.
-       Then MONOCHROME1, where the smallest value is white, is inverted (images only).
+       Then MONOCHROME1, where the smallest value is white, is inverted (images only: a volume has measured values).
     4. The channels of `layout`, without the reversal of BGR. A grey image stays grey until step 8.
     5. `resize`: the new size of the shorter of height and width, or a size per axis to stretch to. Images by Pillow,
        with `interpolation` and antialiasing, volumes trilinearly.

@@ -181,6 +181,39 @@ def test_slices_of_other_sizes_and_colours_and_single_ones(tmp_path: Path) -> No
     assert "has colours" in refusal(sample([*files, red]))
 
 
+def test_how_a_viewer_shows_a_series_does_not_change_its_values(tmp_path: Path) -> None:
+    path = clinic.nifti(tmp_path / "ct.nii", VALUES, PLACE)
+    shown: Any = {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 40, "WindowWidth": 3}
+    study = sample(clinic.series(tmp_path / "study", VALUES, PLACE, **shown))
+    for span in (None, (10.0, 90.0)):
+        ours = prepared(study, intensity=span)
+        assert np.array_equal(ours.values, prepared(path, intensity=span).values)
+        assert "MONOCHROME1" in ours.notes[0].message and ours.notes[0].code == "N0804"
+
+
+def test_a_series_of_which_a_part_is_inverted(tmp_path: Path) -> None:
+    files = clinic.series(tmp_path / "study", VALUES[:-1], PLACE)
+    last = {"ImagePositionPatient": [0, 0, 10], "PhotometricInterpretation": "MONOCHROME1"}
+    (one,) = clinic.series(tmp_path / "last", VALUES[-1:], PLACE, **last)
+    one.rename(tmp_path / "study/last")
+    assert "only one of `IM" in refusal(sample([*files, tmp_path / "study/last"]))
+
+
+def test_one_series_in_two_folders(tmp_path: Path) -> None:
+    files = [path for name in "AB" for path in clinic.series(tmp_path / name, VALUES, PLACE)]
+    with pytest.raises(ArchError) as caught:
+        prepared(sample(files))
+    (diagnostic,) = caught.value.diagnostics
+    assert "`A/IM" in diagnostic.message and "`B/IM" in diagnostic.message and "at the same place" in diagnostic.message
+    assert "same SeriesInstanceUID" in diagnostic.help
+
+
+def test_slices_without_a_series(tmp_path: Path) -> None:
+    files = clinic.series(tmp_path / "study", VALUES, PLACE, SeriesInstanceUID="")
+    for one in scan(files, 3):
+        assert isinstance(one, Source) and "it has no SeriesInstanceUID" in refusal(one)
+
+
 def test_series_in_one_folder_are_samples_of_their_own(tmp_path: Path) -> None:
     files = clinic.series(tmp_path / "one", VALUES, PLACE)
     more = clinic.series(tmp_path / "two", VALUES, PLACE, SeriesInstanceUID="1.2.4")

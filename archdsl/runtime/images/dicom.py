@@ -79,6 +79,11 @@ class Header:
         return self.number("SamplesPerPixel", 1) != 1 or self.data.get("PhotometricInterpretation") == "PALETTE COLOR"
 
     @property
+    def inverted(self) -> bool:
+        """Whether a viewer shows the smallest value as white."""
+        return bool(self.data.get("PhotometricInterpretation") == "MONOCHROME1")
+
+    @property
     def size(self) -> tuple[int, int]:
         """Rows and columns. Raises Unusable without them, or for too many."""
         rows, columns = int(self.number("Rows", 0)), int(self.number("Columns", 0))
@@ -254,7 +259,7 @@ def _coloured(stored: Array, found: Header) -> Pixels:
 
 def _grey(stored: Array, found: Header, frame: int, wanted: Wanted) -> Pixels:
     values, span = measured(stored, found, frame)
-    pixels = Pixels(values, span, inverted=found.data.get("PhotometricInterpretation") == "MONOCHROME1")
+    pixels = Pixels(values, span, inverted=found.inverted)
     if wanted.displayed:
         _display(pixels, stored, found, frame)
     return pixels

@@ -33,6 +33,10 @@ class Slice:
     """The direction in which the row number increases."""
     columns: Array
     spacing: Array
+    inverted: bool
+    """Whether the file is MONOCHROME1."""
+    identified: bool
+    """Whether the file has a SeriesInstanceUID."""
 
 
 def series(found: Sequence[tuple[Source, str]]) -> Iterator[Source]:
@@ -50,6 +54,7 @@ def series(found: Sequence[tuple[Source, str]]) -> Iterator[Source]:
 def read_volume(source: Source) -> Pixels:
     """Return the slices of a sample as `(slices, rows, columns)` with measured values, such as HU.
 
+    MONOCHROME1 does not change them, so that a series and its conversion to NIfTI have the same values.
     Raises E0804 for a file that cannot be read, E0812 if the slices are no volume.
     """
     slices = [one for path in source.paths for one in _slices(source, path)]
@@ -65,7 +70,8 @@ def read_volume(source: Source) -> Pixels:
             values[number] = dicom.measured(dicom.decode(file, header, one.frame), header, one.frame)[0]
     affine = np.eye(4)
     affine[:3] = np.stack([step, first.rows * first.spacing[0], first.columns * first.spacing[1], first.position], 1)
-    return Pixels(values, affine=_TO_RAS @ affine)
+    notes = ["it is MONOCHROME1, which is for viewers: the values of a volume are not inverted"] * first.inverted
+    return Pixels(values, affine=_TO_RAS @ affine, notes=notes)
 
 
 def _slices(source: Source, path: Path) -> Iterator[Slice]:
@@ -84,7 +90,8 @@ def _slices(source: Source, path: Path) -> Iterator[Slice]:
             at, axes, between = (np.array(values, np.float64) for values in (position, orientation, spacing))
             if at.size != 3 or axes.size != 6 or between.size != 2 or not (between > 0).all():
                 raise Unusable(f"the position of `{path.name[-120:]}` is not valid")
-            yield Slice(path, frame, header.size, at, axes[3:], axes[:3], between)
+            identified = bool(header.series)
+            yield Slice(path, frame, header.size, at, axes[3:], axes[:3], between, header.inverted, identified)
 
 
 def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
@@ -97,6 +104,10 @@ def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
         same = np.allclose([*one.rows, *one.columns], [*first.rows, *first.columns], atol=1e-3)
         if not same or not np.allclose(one.spacing, first.spacing, rtol=1e-3):
             _refuse(source, f"{_names(first, one)} have different directions or spacings", _SPLIT)
+        if one.inverted != first.inverted:
+            _refuse(source, f"only one of {_names(first, one)} is MONOCHROME1", _SPLIT)
+    if len(slices) == 1 and not first.identified:
+        _refuse(source, "it has no SeriesInstanceUID, which says which slices belong together", _IDENTIFY)
     if len(slices) == 1:
         _refuse(source, "it has only one slice", "a volume has two or more")
     ordered = sorted(slices, key=lambda one: float(one.position @ normal))
@@ -105,7 +116,8 @@ def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
     usual = float(np.median(steps))
     for before, after, step in zip(ordered, ordered[1:], steps, strict=False):
         if step <= _TOLERANCE * usual or step < 1e-6:
-            _refuse(source, f"{_names(before, after)} are at the same place", _SPLIT)
+            help_ = _SPLIT if before.path.parent == after.path.parent else _FOLDERS
+            _refuse(source, f"{_names(before, after)} are at the same place", help_)
         if abs(step - usual) > _TOLERANCE * usual:
             gap = f"{_names(before, after)} are {step:g} mm apart, the other slices {usual:g} mm"
             _refuse(source, gap, "add the slices that are missing")
@@ -116,10 +128,13 @@ def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
 
 
 _SPLIT = "a series must be one scan: put its parts into a folder each, without the other files"
+_FOLDERS = "files in both folders have the same SeriesInstanceUID, so they are one series: pass one folder at a time"
+_IDENTIFY = "write the same SeriesInstanceUID into all files of the series, e.g. with dcmodify"
 
 
 def _names(one: Slice, other: Slice) -> str:
-    shown = [f"`{each.path.name[-60:]}`" for each in (one, other)]
+    parts = -1 if one.path.parent == other.path.parent else -2  # with the folder, where it differs
+    shown = [f"`{'/'.join(each.path.parts[parts:])[-60:]}`" for each in (one, other)]
     if one.path == other.path:
         return f"the frames {one.frame} and {other.frame} of {shown[0]}"
     return " and ".join(shown)
