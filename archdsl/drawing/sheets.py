@@ -111,11 +111,20 @@ def attempts(request: Request) -> Iterator[Painter]:
             "E0717",
             f"`{view.focus or graph.name}` has branches, and no figure in the style `sheets`",
             status=2,
-            help="the style draws a chain: leave out `--level layer`, set `--focus`, or use the style `volumes`",
+            help=f"the style draws a chain: {_less(view)}, or use the style `volumes`",
         )
     paper = PORTRAIT.width if options.width_points is None else options.width_points
     for share, factor in product(SHARES, FACTORS):
         yield _painter(request, stages, paper / factor - 2 * MARGIN, share)
+
+
+def _less(view: View) -> str:
+    """The options that leave a part without branches."""
+    chosen = {"`--level layer`": view.level == "layer", "`--expand`": bool(view.expand)}
+    leave = " and ".join(option for option, is_set in chosen.items() if is_set)
+    return ", ".join(
+        filter(None, (f"leave out {leave}" * bool(leave), f"set {'another ' * bool(view.focus)}`--focus`"))
+    )
 
 
 def _painter(request: Request, stages: Sequence[Stage], room: float, share: float) -> Painter:
@@ -127,12 +136,20 @@ def _painter(request: Request, stages: Sequence[Stage], room: float, share: floa
         figure = Figure("feature maps as sheets")
         stacks = _stacks(graph, stages, options.true_scale, share)
         _place(figure, stacks, room, theme)
-        scale = "in proportion" if options.true_scale else "on a square-root scale"
-        most = f" At most {MOST} maps are drawn." if any(stage.shape[0] > MOST for stage in stages) else ""
-        figure.notes = [f"Sizes {scale}.{most} A small rectangle is a window, with lines to its value."]
+        figure.notes = [" ".join(_signs(stacks, options.true_scale))]
         return described(framed(heading(graph, focus), ", ".join(facts(graph, focus)), figure, theme, options.title))
 
     return painted
+
+
+def _signs(stacks: Sequence[_Stack], true_scale: bool) -> Iterator[str]:
+    """What the signs of a picture mean; only of those that it has."""
+    yield f"Sizes {'in proportion' if true_scale else 'on a square-root scale'}."
+    for most, noun, deep in ((MOST, "maps", False), (MOST_CUBES, "volumes", True)):
+        if any(stack.count == most < stack.stage.shape[0] and (stack.deep > 0) == deep for stack in stacks):
+            yield f"At most {most} {noun} are drawn."
+    if any(a.y == b.y and _has_window(a, b) for a, b in pairwise(stacks)):
+        yield "A small rectangle is a window, with lines to its value."
 
 
 def _stacks(graph: Graph, stages: Sequence[Stage], true_scale: bool, share: float) -> list[_Stack]:
@@ -148,8 +165,9 @@ def _stacks(graph: Graph, stages: Sequence[Stage], true_scale: bool, share: floa
 
 
 def _stack(graph: Graph, stage: Stage, scaled: Callable[[int], float], side: float, unit: float) -> _Stack:
-    last = stage.path.rpartition(".")[2]
-    name = shorten(last if last[:1].isalpha() else stage.path, LETTERS)
+    path = stage.last or stage.path
+    last = path.rpartition(".")[2]
+    name = shorten(last if last[:1].isalpha() else path, LETTERS)
     below = [shorten(word, LETTERS) for word in _op(stage)] if stage.look != "input" else []
     if is_vector(stage.shape):
         return _Stack(stage, (), 1, THIN, unit * scaled(stage.shape[0]), 0.0, [name, str(stage.shape[0])], below)
@@ -166,7 +184,8 @@ def _op(stage: Stage) -> list[str]:
     words = stage.title.partition(",")[0].split(" ")
     name = " ".join(words[1:] if words[0][:1].isdigit() else words)
     name = {"conv": "convolution", "fc": "full connection"}.get(name.partition(" ")[0], name)
-    return [name, " ".join((stage.kernel, *stage.words)).strip()]
+    copies = f"{stage.copies} {TIMES} " if stage.copies > 1 else ""
+    return [name, f"{copies}{' '.join((stage.kernel, *stage.words))}".strip()]
 
 
 def _window(graph: Graph, stage: Stage) -> tuple[int, ...]:
@@ -265,6 +284,11 @@ def _drawn(stack: _Stack, theme: Theme) -> Cluster:
     return Cluster("stack", stage.path, f"{stage.path}: {stage.title}", items, facts, id=stack.id)
 
 
+def _has_window(a: _Stack, b: _Stack) -> bool:
+    """Whether a window on a map leads to its value."""
+    return bool(b.window) and not is_vector(a.stage.shape)
+
+
 def _joined(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Cluster | Item]:
     """A window on the map in front and lines to its value; all of a map or vector and lines to all of a vector; or an
     arrow."""
@@ -273,7 +297,7 @@ def _joined(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Cluster | Item]:
         for down in (0, 1):
             ends = Point(right.x, right.y + down * a.high), Point(b.front.x, b.front.y + down * b.high)
             yield Path(ends, theme.arrow, 0.5)
-    elif b.window and not is_vector(a.stage.shape):
+    elif _has_window(a, b):
         shares = [min(1.0, k / size) for k, size in zip(b.window, a.stage.shape[1:], strict=True)]
         high, wide = a.high * shares[-min(2, len(shares))], a.wide * (shares[-1] if len(shares) > 1 else 1)
         x, y = left.x + (a.wide - wide) * PLACE, left.y + (a.high - high) * PLACE

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archdsl.analysis.receptive_field import field_at
-from archdsl.axes import axes_of
+from archdsl.axes import KINDS, axes_of
 from archdsl.diagnostics import ArchError, error, escape_control
 from archdsl.drawing.model.focus import focus_on, known_paths, require_path
 from archdsl.drawing.request import Photo, Request, Response
@@ -96,7 +96,8 @@ def _seen(network: Photographed, image: str | os.PathLike[str], weights: Weights
     transform = image_transform(network, network.recipe, network.weights(weights) if weights is not None else None)
     recipe, sizes = transform.recipe, transform.sizes
     if len(sizes) != 2:
-        raise error("E0727", f"the input of `{network.name}` is a vector; a photograph has rows and columns", status=2)
+        noun = KINDS[len(sizes)].noun
+        raise error("E0727", f"the input of `{network.name}` is {noun}; a photograph has rows and columns", status=2)
     prepared, notes = _prepared(image, recipe, sizes)
     high, wide = prepared.values.shape[2:]
     if max(high, wide) > MOST:

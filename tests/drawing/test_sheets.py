@@ -18,6 +18,7 @@ from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Cluster, Item, Path, Polygon, Scene, Text
 from archdsl.drawing.sheets import MOST, _balanced, attempts
 from archdsl.drawing.theme import LIGHT, THEMES
+from archdsl.report.words import TIMES
 
 SCAN = "input: 1x16x32x32\nname: scan\nnet: {a: 3x3x3 conv 8 /2, p: 2x2x2 maxpool, g: gap, f: fc 2}"
 LONG = f"input: 3x64x64\nname: long\nnet: [{', '.join(['3x3 conv 16'] * 5 + ['3x3 conv 8 /2', '5x5 conv 16'] * 3)}]"
@@ -140,3 +141,34 @@ def test_a_row_of_one_stack_is_not_made_shorter() -> None:
     """Rows of one stack each, which no shorter room makes more of."""
     rows = _balanced([50.0, 60.0, 70.0], 10.0)
     assert rows == [[0], [1], [2]]
+
+
+def test_the_last_line_explains_what_is_drawn() -> None:
+    def notes(net: str, focus: str = "") -> str:
+        return drawn(archdsl.loads(net), View(focus=focus)).caption
+
+    blocks = "input: 4x8x8x8\nblocks: {b: {residual: {c: 3x3x3 conv 4}}}\nnet: {s: 3x3x3 conv 4, r: 2 * b()}"
+    assert notes(blocks, "r") == "Sizes on a square-root scale. At most 3 volumes are drawn."
+    assert "window" in notes(blocks) and "maps" not in notes(blocks)
+    vectors = notes("input: 2x8x8\nnet: [3x3 conv 2, gap, fc 40]")
+    assert "maps" not in vectors, "40 neurons are not maps"
+
+
+def test_a_stack_has_the_name_of_the_output_that_it_shows() -> None:
+    net = "input: 4x8x8\nblocks: {b: {residual: {c: 3x3 conv 4}}}\nnet: {s: 3x3 conv 4, r: 3 * b()}"
+    texts = [item.text for item in drawn(archdsl.loads(net)).items() if isinstance(item, Text)]
+    assert "r.2" in texts and "r.0" not in texts and f"3 {TIMES}" in texts
+
+
+@pytest.mark.parametrize(
+    "view, help",
+    [
+        (View(), "a chain: set `--focus`, or"),
+        (View(focus="inception3a"), "a chain: set another `--focus`, or"),
+        (View("layer", expand=("*",)), "a chain: leave out `--level layer` and `--expand`, set `--focus`, or"),
+    ],
+)
+def test_the_help_names_the_options_that_were_set(view: View, help: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        drawn(archdsl.load("googlenet" if view.focus or view.expand else "unet"), view)
+    assert help in (caught.value.diagnostics[0].help or "")

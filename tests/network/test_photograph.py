@@ -125,6 +125,8 @@ def test_what_has_no_figure_is_an_error(tmp_path: Path) -> None:
     assert code_of(lambda: vector.diagram(style="article", focus="fc1", image=FUNDUS)) == "E0727"
     assert code_of(lambda: archdsl.load("perceptron").diagram(style="article", image=FUNDUS)) == "E0727"
     assert code_of(lambda: archdsl.load("ecg_resnet34").diagram(style="article", image=FUNDUS)) == "E0806"
+    with pytest.raises(ArchError, match="is a volume; a photograph has rows and columns"):
+        archdsl.loads("input: 1x8x8x8\nnet: [3x3x3 conv 2]").diagram(style="article", image=FUNDUS)
     large = archdsl.loads(NET.replace("24x24", "1600x1600"))
     assert code_of(lambda: large.diagram(style="article", image=FUNDUS)) == "E0727"
     different = archdsl.figure(["edge_filter", "lenet5"])

@@ -40,6 +40,8 @@ class Stage:
     words: tuple[str, ...] = ()
     """The kinds of the bands."""
     copies: int = 1
+    last: str = ""
+    """The path of the last copy, whose output is drawn."""
 
 
 @dataclass(slots=True)
@@ -159,7 +161,9 @@ class _Stager:
         name, title = self._words(part, around)
         title = title or name
         times = f" {TIMES}{len(part.copies)}" if len(part.copies) > 1 else ""
-        stage = Stage(len(self.stages), "block", part.path, title, (), f"{name}{times}", copies=len(part.copies))
+        stage = Stage(
+            len(self.stages), "block", part.path, title, (), f"{name}{times}", copies=len(part.copies), last=part.last
+        )
         self._add(stage, group, part.copies)
         if tail:
             self._merge(stage, tail)
@@ -206,7 +210,9 @@ class _Stager:
     def _stage(self, part: Part, main: Node) -> Stage:
         title = part.path if isinstance(main.op, Input) else part_figure(self.graph, part)[0]
         words, sign = (shorten(main.label, MOST_LETTERS), "") if main.label else (_kernel(main), main.op.sign)
-        stage = Stage(len(self.stages), look_of(main), part.path, title, (), words, sign, copies=len(part.copies))
+        stage = Stage(
+            len(self.stages), look_of(main), part.path, title, (), words, sign, copies=len(part.copies), last=part.last
+        )
         self._band(stage, [n for n in part.nodes(self.graph) if n.id > main.id and not isinstance(n.op, Flatten)])
         return stage
 
