@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,11 @@ def test_images_are_preprocessed_as_in_predict() -> None:
         assert all(abs(float(result[index]) - expected[index]) < 1e-5 for index in expected)
 
 
-def test_random_weights_are_reported() -> None:
-    with pytest.warns(UserWarning, match="the weights of `lenet5` are random"):
-        archdsl.load("lenet5")(torch.zeros(1, 32, 32))
+def test_random_weights_are_reported(tmp_path: Path) -> None:
+    archdsl.load("lenet5").to_onnx(tmp_path / "m.onnx")
+    for source in ("lenet5", tmp_path / "m.onnx"):
+        with pytest.warns(UserWarning, match="the weights of `lenet5` are random"):
+            archdsl.load(source)(torch.zeros(1, 32, 32))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         archdsl.load("edge_filter")(torch.zeros(1, 3, 16, 16))

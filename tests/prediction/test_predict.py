@@ -480,6 +480,13 @@ def test_random_weights_never_pass_for_trained_ones(tmp_path: Path) -> None:
     model = tmp_path / "m.onnx"
     assert run("compile", "lenet5", "--weights", weights, "-o", model).exit_code == 0
     assert warning in run("predict", model, CAT).stderr
+    again = tmp_path / "again.onnx"
+    for options in ([], ["--opset", 17]):  # a compiled model as SPEC
+        result = run("compile", model, "-o", again, "--force", *options)
+        assert "(imported from m.onnx): NOT trained" in result.stdout, result.stderr
+        result = run("predict", again, CAT, "--format", "json")
+        assert warning in result.stderr
+        assert json.loads(result.stdout)["random_weights"] is True
 
 
 def test_the_best_classes(make: Make, tmp_path: Path) -> None:

@@ -901,10 +901,11 @@ def test_what_was_random_stays_known(tmp_path: Path) -> None:
     weights = NETWORK.weights(tmp_path / "w.safetensors")
     assert random_patterns(weights.source) == "with seed 3: fc"
     NETWORK.compile(tmp_path / "t.onnx", weights=tmp_path / "w.safetensors")
+    archdsl.load(tmp_path / "t.onnx").compile(tmp_path / "again.onnx")
     from PIL import Image
 
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
-    for source in (tmp_path / "t.onnx", NETWORK):
+    for source in (tmp_path / "t.onnx", tmp_path / "again.onnx", NETWORK):
         given = None if source != NETWORK else tmp_path / "w.safetensors"
         result = archdsl.predict(source, tmp_path / "a.png", weights=given)
         warned = [d.message for d in result.diagnostics if d.code == "W0808"]
