@@ -137,8 +137,8 @@ def _spline(text: str, point: Callable[[str], XY]) -> Spline:
 
 
 def with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> tuple[GraphLayout, frozenset[int]]:
-    """Return the layout with positions of the frame titles and arrow labels, widened if one of them sticks out, and the
-    boxes that lack the room for their label."""
+    """Return the layout with positions of the frame titles and arrow labels, enlarged if one of them sticks out, and
+    the boxes that lack the room for their label."""
     words = find_positions(
         [along(spline.points, spline.tip) for spline in layout.splines],
         {n: along(s.points[: s.foot], s.points[s.foot - 1]) for n, s in enumerate(layout.splines) if s.foot},
@@ -153,9 +153,13 @@ def with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> tuple[Gra
         spline._replace(label=_middle(words.labels[n]) if n in words.labels else None)
         for n, spline in enumerate(layout.splines)
     )
-    left = max(0.0, -min((rect.x for rect in words.labels.values()), default=0.0))
-    right = max([layout.width, *(rect.x + rect.width for rect in words.labels.values())])
-    return _moved(layout._replace(width=right + left, frames=frames, splines=splines), left), words.crowded
+    texts = [*words.titles, *words.labels.values()]
+    left = max(0.0, -min((rect.x for rect in texts), default=0.0))
+    above = max(0.0, -min((rect.y for rect in texts), default=0.0))
+    right = max([layout.width, *(rect.x + rect.width for rect in texts)])
+    below = max([layout.height, *(rect.y + rect.height for rect in texts)])
+    widened = layout._replace(width=left + right, height=above + below, frames=frames, splines=splines)
+    return _moved(widened, left, above), words.crowded
 
 
 def _title_positions(drawing: Drawing, layout: GraphLayout) -> Iterator[list[Rect]]:
@@ -175,14 +179,16 @@ def _middle(rect: Rect) -> XY:
     return rect.x + rect.width / 2, rect.y + rect.height / 2
 
 
-def _moved(layout: GraphLayout, by: float) -> GraphLayout:
-    """The layout shifted to the right."""
+def _moved(layout: GraphLayout, right: float, down: float) -> GraphLayout:
+    """The layout shifted to the right and down."""
 
     def moved(points: Sequence[XY]) -> tuple[XY, ...]:
-        return tuple((x + by, y) for x, y in points)
+        return tuple((x + right, y + down) for x, y in points)
 
-    boxes = {n: rect._replace(x=rect.x + by) for n, rect in layout.boxes.items()}
-    frames = tuple((rect._replace(x=rect.x + by), moved([title])[0]) for rect, title in layout.frames)
+    boxes = {n: rect._replace(x=rect.x + right, y=rect.y + down) for n, rect in layout.boxes.items()}
+    frames = tuple(
+        (rect._replace(x=rect.x + right, y=rect.y + down), moved([title])[0]) for rect, title in layout.frames
+    )
     splines = tuple(
         spline._replace(
             points=moved(spline.points),

@@ -31,7 +31,7 @@ _WIDEST = 32
 
 
 def node_box(graph: Graph, number: int, part: Part, cost: Cost, everywhere: Part | None = None) -> Box:
-    """Return the box of a written node: its main op, then the ops that follow in the same node.
+    """Return the box of a written node: its main op, the ops that follow in the same node, what differs in its copies.
 
     `everywhere`: the part with its copies in all copies of the frames around it.
     """
@@ -48,7 +48,7 @@ def node_box(graph: Graph, number: int, part: Part, cost: Cost, everywhere: Part
         sign or _marked(title, known),
         tail,
         "",
-        (),
+        changed_lines(graph, everywhere or part) if len(part.copies) > 1 else (),
         part.path,
         part.last,
         kind_of(main),

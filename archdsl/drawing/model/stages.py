@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from archdsl.analysis.parts import Part, head
 from archdsl.axes import sizes_words
 from archdsl.graph import Graph, Scope
-from archdsl.ops import AvgPool, Conv, Deconv, GlobalPool, Input
+from archdsl.ops import AvgPool, Conv, Deconv, Fc, GlobalPool, Input
 from archdsl.report.words import TIMES
 from archdsl.shapes import concrete
 
@@ -113,7 +113,7 @@ def _same_written(graph: Graph, run: Part, part: Part) -> bool:
         return False
     if [(n.op, n.shared_with, n.label) for n in first] != [(n.op, n.shared_with, n.label) for n in second]:
         return False  # a node that runs again has no weights of its own
-    weighted = type(head(graph, part).op) in (Conv, Deconv)
+    weighted = type(head(graph, part).op) in (Conv, Deconv, Fc)
     return weighted and concrete(run.shape(graph)) == concrete(part.shape(graph))
 
 
