@@ -6,12 +6,15 @@ Tests `drawing/graph/positions.py` and `drawing/volumes/routes.py`.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 import archdsl
 from archdsl.drawing.diagram import diagram, painter
 from archdsl.drawing.graph.layout import laid_out
 from archdsl.drawing.graph.scene import draw
+from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene import Cluster, Path, Point, Polygon, Scene, Text, rectangle
@@ -25,7 +28,8 @@ SAMPLE = ("resnet50", "dpn68", "googlenet", "densenet121", "unet", "nasnetamobil
 
 
 def found(name: str, level: Level, options: Options = Options()) -> Found:
-    drawing, layout, note = laid_out(Request(archdsl.load(name).graph, View(level), options, time_limit_s=60))
+    graph = archdsl.load(name).graph
+    drawing, layout, note = laid_out(Request(graph, View(level), options, time_limit_s=60), partial(compose, graph))
     assert not note
     return crossings(draw(drawing, layout, options, LIGHT), [a.label for a in drawing.arrows if a.label])
 

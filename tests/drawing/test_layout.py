@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 import archdsl
 from archdsl.drawing.graph.labels import arrow_content
 from archdsl.drawing.graph.layout import laid_out
+from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Direction, Options, Request
 
@@ -26,7 +29,7 @@ net: {enc1: two(16), pool1: 2x2 maxpool, enc2: two(32), pool2: 2x2 maxpool, mid:
 @pytest.mark.parametrize("level", LEVELS[:2])
 def test_labels_are_inside_the_picture(level: Level, direction: Direction) -> None:
     request = Request(archdsl.loads(U_NET).graph, View(level), Options(direction=direction))
-    drawing, layout, _ = laid_out(request)
+    drawing, layout, _ = laid_out(request, partial(compose, request.graph))
     for arrow, spline in zip(drawing.arrows, layout.splines, strict=True):
         if spline.label is not None:
             _, width, height = arrow_content(arrow.label)
