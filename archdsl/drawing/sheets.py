@@ -137,7 +137,10 @@ def _painter(request: Request, stages: Sequence[Stage], room: float, share: floa
         stacks = _stacks(graph, stages, options.true_scale, share)
         _place(figure, stacks, room, theme)
         figure.notes = [" ".join(_signs(stacks, options.true_scale))]
-        return described(framed(heading(graph, focus), ", ".join(facts(graph, focus)), figure, theme, options.title))
+        head = heading(graph, focus)
+        scene = framed(head, ", ".join(facts(graph, focus)), figure, theme, options.title)
+        scene.title = options.title or head  # a description adds the facts
+        return described(scene)
 
     return painted
 

@@ -148,7 +148,10 @@ def test_the_last_line_explains_what_is_drawn() -> None:
         return drawn(archdsl.loads(net), View(focus=focus)).caption
 
     blocks = "input: 4x8x8x8\nblocks: {b: {residual: {c: 3x3x3 conv 4}}}\nnet: {s: 3x3x3 conv 4, r: 2 * b()}"
-    assert notes(blocks, "r") == "Sizes on a square-root scale. At most 3 volumes are drawn."
+    assert notes(blocks, "r").endswith(
+        " params, 442.4 kMACs. Sizes on a square-root scale. At most 3 volumes are drawn."
+    )
+    assert notes(blocks, "r").count("params") == 1
     assert "window" in notes(blocks) and "maps" not in notes(blocks)
     vectors = notes("input: 2x8x8\nnet: [3x3 conv 2, gap, fc 40]")
     assert "maps" not in vectors, "40 neurons are not maps"
