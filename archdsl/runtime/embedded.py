@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from archdsl.diagnostics import Diagnostic
-from archdsl.runtime.images import Source, Unusable, Wanted, as_source, read, unreadable
+from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
 from archdsl.runtime.model import EMBEDDED
 from archdsl.runtime.preprocess import Prepared, in_mode
 
@@ -33,18 +33,30 @@ def raw_pixels(source: str | os.PathLike[str] | Source) -> Prepared:
     """
     sample = as_source(source)
     pixels = read(sample, Wanted(2))
-    deep = unreadable(sample, "the preprocessing inside the model is for 8 bits per channel", "save it with 8 bits")
-    if not isinstance(pixels.values, Image.Image):
-        raise deep
     try:
-        image = in_mode(pixels.values, "RGB", pixels.notes)
+        image = _in_8_bits(pixels)
     except Unusable as problem:
-        raise unreadable(sample, str(problem)) from None
-    if image.mode not in ("RGB", "L"):
-        raise deep
+        raise unreadable(sample, str(problem), "save it with 8 bits") from None
     values: Any = np.asarray(image.convert("RGB"))[None]
     notes = (Diagnostic("N0804", f"{sample.short}: {note}", severity="note") for note in pixels.notes)
     return Prepared(values, tuple(notes))
+
+
+def _in_8_bits(pixels: Pixels) -> Image.Image:
+    """The image in mode `RGB` or `L`. Raises Unusable if 8 bits do not hold all values, e.g. of DICOM."""
+    limit = "the preprocessing inside the model is for 8 bits per channel"
+    values = pixels.values
+    if not isinstance(values, Image.Image):
+        if pixels.span != (0.0, 255.0) or (values != np.rint(values)).any():
+            raise Unusable(
+                f"its window has values between those of 8 bits; {limit}" if pixels.by == "window" else limit
+            )
+        values = values.clip(0, 255).astype(np.uint8)
+        values = Image.fromarray(255 - values if pixels.inverted else values)
+    image = in_mode(values, "RGB", pixels.notes)
+    if image.mode not in ("RGB", "L"):
+        raise Unusable(limit)
+    return image
 
 
 def without_preprocessing(model: ModelProto) -> bool:

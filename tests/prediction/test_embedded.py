@@ -17,6 +17,7 @@ import archdsl
 from archdsl.attribution.attribute import attribute_stream
 from archdsl.diagnostics import ArchError
 from archdsl.runtime.embedded import raw_pixels
+from tests.support import clinic
 
 pytest.importorskip("onnxruntime")
 
@@ -60,6 +61,23 @@ def test_an_image_of_16_bits_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ArchError) as caught:
         archdsl.predict(folder / "inside.onnx", tmp_path / "deep.png")
     assert code_of(caught.value) == "E0804" and "8 bits" in str(caught.value)
+
+
+def test_a_dicom_file_of_8_bits(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    stored = np.random.default_rng(1).integers(0, 256, (9, 8), np.uint8)
+    colours = np.repeat(stored[None, :, :, None], 3, 3)
+    path = clinic.dicom(tmp_path / "a.dcm", stored)
+    assert np.array_equal(raw_pixels(path).values, colours)
+    clinic.dicom(path, stored, PhotometricInterpretation="MONOCHROME1")
+    assert np.array_equal(raw_pixels(path).values, 255 - colours)
+    clinic.dicom(path, stored, WindowCenter=128, WindowWidth=256)  # from 0 to 255
+    assert np.array_equal(raw_pixels(path).values, colours)
+    refused: Any
+    for elements, why in (({"WindowCenter": 90, "WindowWidth": 50}, "its window"), ({"RescaleSlope": 2}, "for 8 bits")):
+        with pytest.raises(ArchError, match=why) as refused:
+            raw_pixels(clinic.dicom(path, stored, **{"RescaleIntercept": 0} | elements))
+        assert code_of(refused.value) == "E0804"
 
 
 def test_import_reads_the_network_alone(folder: Path) -> None:

@@ -201,11 +201,9 @@ def test_a_series_of_which_a_part_is_inverted(tmp_path: Path) -> None:
 
 def test_one_series_in_two_folders(tmp_path: Path) -> None:
     files = [path for name in "AB" for path in clinic.series(tmp_path / name, VALUES, PLACE)]
-    with pytest.raises(ArchError) as caught:
-        prepared(sample(files))
-    (diagnostic,) = caught.value.diagnostics
-    assert "`A/IM" in diagnostic.message and "`B/IM" in diagnostic.message and "at the same place" in diagnostic.message
-    assert "same SeriesInstanceUID" in diagnostic.help
+    message = refusal(sample(files))
+    assert "`A/IM" in message and "`B/IM" in message
+    assert message.endswith("have the same SeriesInstanceUID and are at the same place")
 
 
 def test_slices_without_a_series(tmp_path: Path) -> None:
@@ -273,6 +271,12 @@ def test_scaled_nifti_and_the_second_version(tmp_path: Path) -> None:
     raw = image.get_data_dtype()
     assert raw == np.uint8
     assert np.array_equal(prepared(path).values[0, 0], nibabel.load(path).get_fdata().T.astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["ct.nii", "ct.dcm", "ct.npy", "ct", "ct.png"])
+def test_a_missing_file_is_missing(name: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path / name)
+    assert message.startswith("E0804 cannot read `") and message.endswith("no such file or directory")
 
 
 def test_nifti_that_cannot_be_used(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ _COMPONENTS = 4
 """Maximum components of a JPEG 2000 stream: a decoder allocates each."""
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Second bytes of the markers of JPEG and JPEG-LS that begin a frame."""
+_HEAD = 12
+"""Bytes of the pixel data before its value, in all compressed files: tag, type and length."""
 
 
 def check_size(file: BinaryIO, frame: int, frames: int, size: tuple[int, int]) -> None:
@@ -23,8 +25,10 @@ def check_size(file: BinaryIO, frame: int, frames: int, size: tuple[int, int]) -
     from pydicom.encaps import get_frame
 
     file.seek(0)
-    data = dcmread(file, stop_before_pixels=True, specific_tags=["ExtendedOffsetTable"])
-    file.seek(file.tell() + (12 if not data.is_implicit_VR else 8))
+    dcmread(file, stop_before_pixels=True, specific_tags=["ExtendedOffsetTable"])
+    head = file.read(_HEAD)
+    if not head[4:6].isalpha():  # pydicom's decoders do not find the frames either
+        raise Unusable("its header is Implicit VR, its transfer syntax Explicit VR; rewrite it, e.g. with dcmconv")
     stated = stated_size(get_frame(file, frame - 1, number_of_frames=frames))
     if stated is None:
         raise Unusable("its compressed frame has no header")

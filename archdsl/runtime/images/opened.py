@@ -39,7 +39,7 @@ def opened(source: Source, path: Path | None = None) -> Iterator[BinaryIO]:
         raise unreadable(source, "it is not a regular file") from None
     except (OSError, ValueError) as problem:
         why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0804", f"cannot read the image `{source.name[-120:]}`: {why.lower()}", status=2) from None
+        raise error("E0804", f"cannot read `{source.name[-120:]}`: {why.lower()}", status=2) from None
     part = f"`{path.name[-120:]}`" if path is not None and len(source.paths) > 1 else "it"
     with file, quiet():
         try:

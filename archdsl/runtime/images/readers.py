@@ -66,7 +66,7 @@ def read(source: Source, wanted: Wanted) -> Pixels:
     try:
         row = recognised(source.path) or named(source.path) or FORMATS[-1]
     except (OSError, ValueError, NotRegular):
-        row = FORMATS[-1]  # which raises the error that says why
+        return FORMATS[-1].read(source, wanted)  # which raises the error that says why
     if wanted.axes not in row.axes:
         message = f"`{source.short}` is {row.holds}; the network's input is {KINDS[wanted.axes].noun}"
         raise error(

@@ -116,8 +116,10 @@ def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
     usual = float(np.median(steps))
     for before, after, step in zip(ordered, ordered[1:], steps, strict=False):
         if step <= _TOLERANCE * usual or step < 1e-6:
-            help_ = _SPLIT if before.path.parent == after.path.parent else _FOLDERS
-            _refuse(source, f"{_names(before, after)} are at the same place", help_)
+            if before.path.parent != after.path.parent:
+                doubled = "have the same SeriesInstanceUID and are at the same place"
+                _refuse(source, f"{_names(before, after)} {doubled}", "pass one folder at a time")
+            _refuse(source, f"{_names(before, after)} are at the same place", _SPLIT)
         if abs(step - usual) > _TOLERANCE * usual:
             gap = f"{_names(before, after)} are {step:g} mm apart, the other slices {usual:g} mm"
             _refuse(source, gap, "add the slices that are missing")
@@ -128,7 +130,6 @@ def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
 
 
 _SPLIT = "a series must be one scan: put its parts into a folder each, without the other files"
-_FOLDERS = "files in both folders have the same SeriesInstanceUID, so they are one series: pass one folder at a time"
 _IDENTIFY = "write the same SeriesInstanceUID into all files of the series, e.g. with dcmodify"
 
 
