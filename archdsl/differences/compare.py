@@ -62,6 +62,11 @@ class Change:
         return side
 
     @property
+    def outer(self) -> bool:
+        """Whether the part changed because parts in it did: not all of its nodes changed."""
+        return self.mark == "changed" and bool(self.changes)
+
+    @property
     def renamed(self) -> bool:
         """Whether the name of the part itself changed, not only the name of a part around it."""
         return self.before is not None and self.after is not None and self.before.name != self.after.name

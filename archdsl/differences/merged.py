@@ -65,7 +65,9 @@ def node_changes(difference: GraphDifference, which: int) -> Iterator[tuple[rang
 class _Merging:
     def __init__(self, difference: GraphDifference, view: View, lumped: bool) -> None:
         self.changes = [list(node_changes(difference, which)) for which in range(2)]
-        self.marks_of = [{i: (one.mark, line) for ids, one, line in own for i in ids} for own in self.changes]
+        self.marks_of = [
+            {i: (one.mark, line) for ids, one, line in own if not one.outer for i in ids} for own in self.changes
+        ]
         self.partners = difference.partners, {b: a for a, b in difference.partners.items()}
         self.drawings = self._composed((difference.before, difference.after), view, lumped)
         self.pairs = self._paired()

@@ -180,7 +180,7 @@ def _marks(difference: GraphDifference, which: int) -> tuple[dict[int, Mark], fr
     """The marks of the nodes that differ, by id, in the first (0) or second (1) network, and the changed parts around
     them."""
     changes = list(node_changes(difference, which))
-    altered = frozenset(ids for ids, change, _ in changes if change.mark == "changed" and change.changes)
+    altered = frozenset(ids for ids, change, _ in changes if change.outer)
     return {i: change.mark for ids, change, _ in changes if ids not in altered for i in ids}, altered
 
 

@@ -60,7 +60,7 @@ _SERIF_BOLD = _widths(
     """
 )
 _TABLES = {"sans": (_REGULAR, _BOLD), "serif": (_SERIF, _SERIF_BOLD)}
-_OTHERS = {"\u00a0": 278, "\u00d7": 584, "\u2026": 1000, "\u00b7": 333, "\u2013": 556}
+_OTHERS = {"\u00a0": 278, "\u00d7": 584, "\u2026": 1000, "\u00b7": 333, "\u2013": 556, "\u2192": 1000}
 _WIDE, _UNKNOWN = 1000, 620
 
 

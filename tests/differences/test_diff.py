@@ -365,6 +365,8 @@ def test_boxes_of_changed_blocks_say_what_changed_and_the_list_is_not_cut() -> N
     )
     listed = [g.findtext(".//{*}text[last()]") or "" for g in root.findall(".//{*}g") if g.get("class") == "change"]
     assert len(listed) == 4 and not any("\u2026" in text for text in listed)
+    changed = [t for t in root.findall(".//{*}text") if "\u2192" in (t.text or "")]
+    assert changed and all(t.get("textLength") for t in changed)  # no font makes them wider than their boxes
 
 
 def test_a_picture_shows_both_networks_whole() -> None:

@@ -47,7 +47,8 @@ def test_boxes_are_marked_exactly_where_nodes_differ(before: str, after: str, le
     while pending:
         one = pending.pop()
         for own, side in zip(changed, (one.before, one.after), strict=True):
-            own.update(side.part.ids if side is not None else ())
+            inside = one.mark == "changed" and one.changes  # only those nodes of the part that differ
+            own.update(side.part.ids if side is not None and not inside else ())
         pending += [*one.others, *one.changes]
     lost = {n.id for n in graphs.before.nodes} - {*graphs.partners}
     new = {n.id for n in graphs.after.nodes} - {*graphs.partners.values()}
