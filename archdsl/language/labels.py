@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
-from archdsl.diagnostics import Span, error
+from archdsl.diagnostics import ArchError, Span, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Env, Expr, Value, show
 from archdsl.source import Scalar, Tree
@@ -29,10 +30,20 @@ class LabelText(NamedTuple):
 
     def evaluate(self, env: Env) -> str:
         """Return the text. Raises E0304 to E0306 for an expression, and E0308 if the text is too long."""
-        text = "".join(part if isinstance(part, str) else _shown(part.evaluate(env)) for part in self.parts)
+        text = "".join(part if isinstance(part, str) else _shown(_value(part, env)) for part in self.parts)
         if len(text) > MAX_SHOWN:
             raise error("E0308", f"this label has {len(text)} characters; the limit is {MAX_SHOWN}", self.span)
         return text
+
+
+def _value(expression: Expr, env: Env) -> Value:
+    """The value of an expression in a label; a word that is no name may have been meant as text in braces."""
+    try:
+        return expression.evaluate(env)
+    except ArchError as e:
+        literal = f"for the text `{{{expression.text}}}`, write `{{{{{expression.text}}}}}`"
+        helped = (replace(d, help="; ".join(filter(None, (d.help, literal)))) for d in e.diagnostics)
+        raise ArchError([h if d.code == "E0304" else d for d, h in zip(e.diagnostics, helped, strict=True)]) from None
 
 
 def _shown(value: Value) -> str:

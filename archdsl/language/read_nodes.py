@@ -208,7 +208,9 @@ class Reader:
             return self._residual(tree, value, common)
         if head == "dense":
             if common["repeat"] is None:
-                raise error("E0203", "`dense` needs `repeat`, the number of its layers", tree.entries[head].key.span)
+                what = "`dense` needs `repeat`, the number of its layers"
+                help_ = "add e.g. `repeat: 4`; a node of this name is written `.dense`"
+                raise error("E0203", what, tree.entries[head].key.span, help=help_)
             return DenseSyntax(layer=self.child(value), **common)
         return self._branches(tree, head, value, common)
 

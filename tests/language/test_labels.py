@@ -144,3 +144,17 @@ def test_labels_change_no_meaning(tmp_path: Path) -> None:
         assert [t.key for t in net.graph.tensors] == [t.key for t in nets[0].graph.tensors]
         assert archdsl.diff(tmp_path / "a.yaml", tmp_path / f"{name}.yaml").equal
         assert net.to_source() == nets[0].to_source()
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "expected"),
+    [
+        ('{op: relu, label: "set {q}"}', "E0304", "for the text `{q}`, write `{{q}}`"),
+        ("{dense: dense 4 * 3x3 conv 8}", "E0203", "a node of this name is written `.dense`"),
+    ],
+)
+def test_a_word_that_means_something_else_here_has_a_help(node: str, code: str, expected: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        archdsl.loads(f"name: t\ninput: 3x8x8\nnet: {{a: {node}}}\n")
+    (error,) = caught.value.diagnostics
+    assert error.code == code and expected in error.help
