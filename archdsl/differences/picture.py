@@ -107,8 +107,8 @@ def _marked_in_both(sides: Sequence[_Side], pairs: Iterable[tuple[int, int]]) ->
     for numbers in pairs:
         found = [drawn[number] for drawn, number in zip(boxes, numbers, strict=True)]
         marks = [{_of_copy(ids, side) for ids in box.everywhere} for box, side in zip(found, sides, strict=True)]
-        for which, other in ((0, 1), (1, 0)):
-            if marks[which] == {None} and marks[other] == {"changed"}:
+        for which in range(2):
+            if marks[which] == {None} and marks[1 - which] == {"changed"}:
                 altered[which].update(found[which].everywhere)
     return [side._replace(altered=frozenset(parts)) for side, parts in zip(sides, altered, strict=True)]
 

@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 
 import archdsl
-from archdsl.drawing.graph.labels import arrow_content
+from archdsl.drawing.graph.labels import arrow_content, content
 from archdsl.drawing.graph.layout import laid_out
 from archdsl.drawing.model.compose import compose
-from archdsl.drawing.model.drawing import LEVELS, Level, View
+from archdsl.drawing.model.drawing import LEVELS, Box, Level, View
 from archdsl.drawing.request import Direction, Options, Request
 
 U_NET = """\
@@ -36,3 +36,9 @@ def test_labels_are_inside_the_picture(level: Level, direction: Direction) -> No
             x, y = spline.label
             assert width / 2 - 0.1 <= x <= layout.width - width / 2 + 0.1
             assert height / 2 - 0.1 <= y <= layout.height - height / 2 + 0.1
+
+
+def test_a_shape_stays_on_one_line() -> None:
+    box = Box(0, "input", "volume", "1 \u00d7 160 \u00d7 320 \u00d7 320", wrap=64.0)
+    lines = [run.text for line in content(box).lines for run in line.runs]
+    assert lines == ["volume", "1 \u00d7 160 \u00d7 320 \u00d7 320"]

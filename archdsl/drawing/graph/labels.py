@@ -19,6 +19,7 @@ _PAD_X, _PAD_Y, _LEADING = 8.0, 4.0, 1.24
 _SIGN = 17.0
 GAP = "\u00a0\u00a0"
 """Separates the runs of a line."""
+_BY, _TOGETHER = f" {TIMES} ", f"\u00a0{TIMES}\u00a0"
 _MAX_CHARS = 64
 """Longer texts are shortened: a name may have 20,000 characters."""
 
@@ -97,11 +98,14 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
 
 
 def _broken(line: TextLine, width: float) -> Iterator[TextLine]:
-    """A line as lines of at most a width, all of one size: a run starts on the line before it if there is space."""
+    """A line as lines of at most a width, all of one size: a run starts on the line before it if there is space.
+
+    A shape stays on one line.
+    """
     row: tuple[TextRun, ...] = ()
     for run in line.runs:
-        for text in wrapped(run.text, width, SMALL, run.bold):
-            word = run._replace(text=text, size=SMALL)
+        for text in wrapped(run.text.replace(_BY, _TOGETHER), width, SMALL, run.bold):
+            word = run._replace(text=text.replace(_TOGETHER, _BY), size=SMALL)
             if row and TextLine((*row, word)).width > width:
                 yield TextLine(row)
                 row = ()
