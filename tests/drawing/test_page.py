@@ -16,17 +16,20 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 import archdsl
 from archdsl.analysis.count import count
 from archdsl.analysis.memory import live_values
+from archdsl.analysis.receptive_field import receptive_fields
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.page import SCRIPTS, figures, network, page
 from archdsl.drawing.page.outline import outline
 from archdsl.drawing.request import Options
 from archdsl.graph import Graph
+from archdsl.report.words import TIMES
 from archdsl.shapes import concrete
 from archdsl.spec.find import library_files
 from tests.support.places import PACKAGE, ROOT
@@ -580,6 +583,53 @@ def test_an_expanded_run_counts_all_its_copies(visit: Callable[..., Any]) -> Non
     tab.locator("#drawing .box").filter(has_text="3\u00d73 conv, 256").first.click()
     assert int(tab.locator("#its-macs").text_content().replace(",", "")) == sum(node.macs for node in inside)
     assert "each, \u00d75" in tab.locator("#details").text_content()
+
+
+READER = """
+name: scan
+input: 1x16x32x32
+defaults: {conv: bn relu}
+blocks:
+  r(w): {residual: {x: conv w kernel=3, y: conv w kernel=3 linear}, then: relu}
+net:
+  stem: 3x3x3 conv 8 /1x2x2
+  rr: 3 * r(8)
+  down: 2x2x2 maxpool
+  last: 3x3x3 conv 8
+  out: 1x1x1 conv 2
+"""
+
+
+@in_browser
+def test_inside_an_expanded_run_the_fields_of_all_copies_are_shown(visit: Callable[..., Any]) -> None:
+    graph = archdsl.loads(READER).graph
+    tab = visit(graph, view=View("layer"))
+    tab.locator("#details").get_by_role("button", name=f"rr.0.x {TIMES}3", exact=True).first.click()
+    first, last = (
+        f" {TIMES} ".join(map(str, field))
+        for name in ("rr.0.x.conv", "rr.2.x.conv")
+        if (field := receptive_fields(graph)[graph.by_path[name].id])
+    )
+    assert f"{first} voxels \u2026 {last} voxels" in tab.locator("#details").text_content()
+
+
+@in_browser
+@pytest.mark.parametrize("path", ["stem", "rr.1.y", "rr", "rr.2", "out", "last.conv"])
+def test_a_link_names_paths_of_the_spec(visit: Callable[..., Any], path: str) -> None:
+    tab = visit(archdsl.loads(READER).graph, f"#at={path}")
+    shown = tab.locator("#details .path").first.text_content()
+    assert shown == {"rr": "rr.0 \u2026 rr.2", "last.conv": "last"}.get(path, path)
+    at = parse_qs(tab.url.partition("#")[2])["at"]
+    assert at == [shown.partition(" ")[0]], "the link names the path again"
+
+
+@in_browser
+def test_a_focus_is_visible_as_a_whole(visit: Callable[..., Any]) -> None:
+    tab = visit(archdsl.load("unet").graph, view=View("layer", focus="up4"))
+    frame = f'[data-frame="{tab.evaluate("view.selected")}"]'
+    seen, whole = (tab.locator(selector).first.bounding_box() for selector in (frame, "#drawing"))
+    assert whole["x"] <= seen["x"] and seen["x"] + seen["width"] <= whole["x"] + whole["width"]
+    assert whole["y"] <= seen["y"] and seen["y"] + seen["height"] <= whole["y"] + whole["height"]
 
 
 @in_browser

@@ -120,9 +120,10 @@ function weights({ boxes, arrows, members }) {
 
 /**
  * The route to a node: the items to expand and the runs to show apart so that the node has its own box. `levels` stops
- * earlier, at a block around the node. The runs in `apart` are already shown apart.
+ * earlier, at a block around the node, and `stop` at the first item with no nodes but those from `id` up to `stop`. The
+ * runs in `apart` are already shown apart.
  */
-function routeTo(network, id, apart, levels = Infinity) {
+function routeTo(network, id, apart, levels = Infinity, stop = 0) {
   const route = { open: [], apart: [], key: "" };
   let [items, prefix, shift] = [network.items, "", 0];
   const holds = ([start, stop]) => id >= start + shift && id < stop + shift;
@@ -132,6 +133,8 @@ function routeTo(network, id, apart, levels = Infinity) {
     const item = items[number];
     const copy = item.copies.findIndex(holds);
     route.key = prefix + number;
+    const named = item.kind !== "stage";
+    if (named && item.copies[0][0] + shift >= id && item.copies.at(-1)[1] + shift <= stop) return route;
     if (copy > 0 || apart.has(route.key)) {
       route.apart.push(route.key);
       route.key += `#${copy}`;
@@ -141,6 +144,14 @@ function routeTo(network, id, apart, levels = Infinity) {
     route.open.push(route.key);
     [items, prefix] = [item.items, `${route.key}.`];
   }
+}
+
+/** The entry of a block or node, or of all nodes whose paths begin with a path; undefined if there is none. */
+function entryOf(network, path) {
+  const entry = namesOf(network).find((each) => each.path === path);
+  if (entry) return entry;
+  const ids = network.nodes.flatMap((node, id) => (node.path.startsWith(`${path}.`) ? [id] : []));
+  return ids.length ? { id: ids[0], levels: Infinity, stop: ids.at(-1) + 1 } : undefined;
 }
 
 /** A name for the key of each item and copy, and back: its path, or `~` and the path of its first item, or the key. */

@@ -28,8 +28,8 @@ new Search(at("search"), at("results"), network, {
 });
 const actions = { go, toggle: (key, how) => view.toggle(key, counts, how) };
 
-function go(id, levels) {
-  return view.reveal(id, counts, levels);
+function go(id, levels, stop) {
+  return view.reveal(id, counts, levels, stop);
 }
 
 function recount() {
@@ -137,11 +137,10 @@ function openInitially() {
   view.open = level === "network" ? new Set() : initiallyOpen(network);
   view.apart = new Set();
   if (level === "layer" || expand.includes("*")) openAll(network, view.open, expand.includes("*") ? view.apart : null);
-  const names = new Map(namesOf(network).map((entry) => [entry.path, entry]));
   for (const path of [...expand, focus].filter(Boolean)) {
-    const entry = names.get(path);
+    const entry = entryOf(network, path);
     if (!entry) continue;
-    const route = routeTo(network, entry.id, view.apart, entry.levels);
+    const route = routeTo(network, entry.id, view.apart, entry.levels, entry.stop);
     for (const key of [...route.open, route.key]) view.open.add(key);
     for (const key of route.apart) view.apart.add(key);
     if (path === focus) view.selected = route.key;
@@ -255,9 +254,10 @@ async function start() {
     if (open !== view.open) [view.open, view.apart] = [open, new Set()];
     if (await view.redraw(counts)) break;
   }
-  const entry = wanted && !view.members.has(wanted) ? namesOf(network).find(({ path }) => path === (known.names.get(wanted) ?? wanted)) : null;
-  if (wanted && view.members.has(wanted)) view.select(wanted), view.look(wanted);
-  else if (entry && view.drawing) await go(entry.id, entry.levels);
+  const entry = wanted && !view.members.has(wanted) ? entryOf(network, known.names.get(wanted) ?? wanted) : null;
+  if (entry && view.drawing) await go(entry.id, entry.levels, entry.stop);
+  else if (wanted && view.members.has(wanted)) view.select(wanted);
+  if (wanted && view.selected) view.show(view.selected);
   if (view.drawing) document.documentElement.dataset.drawn = "yes";
   recolour();
   document.documentElement.dataset.ready = "yes";

@@ -106,7 +106,8 @@ def _item(graph: Graph, part: Part, same: Signatures, around: str) -> Data:
 def _node(graph: Graph, part: Part) -> Data:
     """A written node with its ops as inner items."""
     at = head(graph, part).id - part.copies[0].start
-    paths = [graph.nodes[copy.start + at].path for copy in part.copies]
+    named = [scope.path for scope in scopes(graph, part)]
+    paths = named or [graph.nodes[copy.start + at].path for copy in part.copies]
     item = _item_data(node_box(graph, 0, part, NOTHING), "node", part, paths)
     if len(part.copies[0]) > 1:
         item["items"] = [_node(graph, node_part(node)) for node in part.nodes(graph)]

@@ -177,10 +177,12 @@ function figuresOf(network, counts, member) {
   const [start, stop] = member.ranges[0];
   const inputs = [...new Set(ids.filter((id) => id >= start && id < stop).flatMap((id) => network.nodes[id].inputs ?? []))].filter((id) => !inside.has(id));
   const last = ids.at(-1);
+  // Inside an expanded run, the first copy and the last see areas of different sizes.
+  const fields = [member.ranges[member.count - 1][1] - 1, last].map((id) => fieldText(network, network.nodes[id]));
   const of = (what) => sum(ids.map((id) => BigInt(network.nodes[id][what] ?? 0)));
   return {
     ids, inputs, last, params: of("params"), buffers: of("buffers"), macs: sum(ids.map((id) => counts.macs[id])),
-    alive: ids.reduce((most, id) => (counts.alive[id] > most ? counts.alive[id] : most), 0n), field: fieldText(network, network.nodes[last]),
+    alive: ids.reduce((most, id) => (counts.alive[id] > most ? counts.alive[id] : most), 0n), field: [...new Set(fields)].join(" \u2026 "),
   };
 }
 
@@ -198,7 +200,8 @@ function showOverview(place, network, counts, boxes, select) {
     const most = costs.filter((cost) => cost[what]).sort((a, b) => (b[what] > a[what] ? 1 : -1)).slice(0, LEADING);
     const rows = most.map(({ box, [what]: value }) => {
       const words = wordsOf(box, counts);
-      const path = box.path === box.last ? box.path : `${box.path} \u2026 ${box.last.split(".").at(-1)}`;
+      const copies = box.ranges.length / box.count;
+      const path = (box.path === box.last ? box.path : `${box.path} \u2026 ${box.last.split(".").at(-1)}`) + (copies > 1 ? ` ${TIMES}${copies}` : "");
       const name = html("button", { type: "button", class: "link", title: words.title, onclick: () => select(box.key) }, path || words.title);
       const part = Number((value * 1000n) / BigInt(total));
       return html("li", {}, name, html("meter", { max: 1000, value: part, "aria-label": "share" }), html("span", { class: "share" }, share(value, total)));
@@ -285,7 +288,7 @@ function copyList(network, member, { go }) {
 function writtenAt(network, member, item) {
   if (item.kind === "stage" || item.look === "output") return [];
   const { nodes, calls, spans } = network.origins;
-  const id = item.kind === "node" ? Math.max(0, network.nodes.findIndex(({ path }) => path === member.path)) : member.ranges[0][0];
+  const id = member.ranges[0][0];
   const [own, innermost] = nodes[id] ?? [-1, -1];
   const chain = [];
   for (let call = innermost; call >= 0; call = calls[call].parent) chain.push(calls[call]);

@@ -116,8 +116,8 @@ class DrawingView {
   }
 
   /** Expands the blocks around a node (or around the block at depth `levels`) and selects it. */
-  async reveal(id, counts, levels) {
-    const route = routeTo(this.network, id, this.apart, levels);
+  async reveal(id, counts, levels, stop) {
+    const route = routeTo(this.network, id, this.apart, levels, stop);
     const missing = route.open.some((key) => key !== route.key && !this.open.has(key)) || route.apart.some((key) => !this.apart.has(key));
     const open = route.open.filter((key) => key !== route.key);
     if (missing && !(await this.replace([...this.open, ...open], [...this.apart, ...route.apart], counts, "0"))) return;
@@ -222,6 +222,17 @@ class DrawingView {
     const inside = (at, size) => (at < 60 || at > size - 60 ? size / 2 - at : 0);
     const { k } = this.transform;
     this.zoom.translateBy(d3.select(this.element), inside(sx, width) / k, inside(sy, height) / k);
+  }
+
+  /** Moves the view to a member, and scales it so that a frame is visible as a whole, if it is readable then. */
+  show(key) {
+    const member = this.members.get(key);
+    if (!member?.members) return this.look(key);
+    const { width, height } = this.element.getBoundingClientRect();
+    const scale = clamp(Math.min(width / (member.width + 48), (height - 30) / (member.height + 48)), 0.4, 1.25);
+    const x = (width - member.width * scale) / 2 - member.x * scale;
+    const y = Math.max((height - 30 - member.height * scale) / 2, 24) - member.y * scale;
+    d3.select(this.element).call(this.zoom.transform, d3.zoomIdentity.translate(x, y).scale(scale));
   }
 
   #listen() {
