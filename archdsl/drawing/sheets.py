@@ -216,7 +216,8 @@ def _place(figure: Figure, stacks: Sequence[_Stack], room: float, theme: Theme) 
             x += steps[n] if n > row[0] else stacks[n].room / 2 + (_between(stacks[n]) if n else 0.0)
             stacks[n].x, stacks[n].y = x, bottom - half
             middle = (stacks[n - 1].x + x) / 2 if n > row[0] else x - stacks[n].room / 2 - _between(stacks[n]) / 2
-            figure.members += _texts(stacks[n], Point(middle, bottom), theme)
+            texts = list(_texts(stacks[n], Point(middle, bottom), theme))
+            figure.members.append(Cluster("label", members=texts, id=f"label-{stacks[n].stage.path}"))
         figure.width = max(figure.width, x + stacks[row[-1]].room / 2 + LEFT)
         if row[0]:
             figure.members.append(_turn(stacks[row[0] - 1], stacks[row[0]], turn, theme))
@@ -225,7 +226,7 @@ def _place(figure: Figure, stacks: Sequence[_Stack], room: float, theme: Theme) 
     for number, stack in enumerate(stacks):
         figure.members.append(_drawn(stack, theme))
         if number and stack.y == stacks[number - 1].y:
-            figure.members += _joined(stacks[number - 1], stack, theme)
+            figure.members.append(_joined(stacks[number - 1], stack, theme))
 
 
 def _balanced(steps: Sequence[float], room: float) -> list[list[int]]:
@@ -292,25 +293,33 @@ def _has_window(a: _Stack, b: _Stack) -> bool:
     return bool(b.window) and not is_vector(a.stage.shape)
 
 
-def _joined(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Cluster | Item]:
+def _joined(a: _Stack, b: _Stack, theme: Theme) -> Cluster:
     """A window on the map in front and lines to its value; all of a map or vector and lines to all of a vector; or an
     arrow."""
-    left, right = a.front, Point(a.front.x + a.wide, a.front.y)
     if is_vector(b.stage.shape) and b.stage.look != "block" and not b.window:
-        for down in (0, 1):
-            ends = Point(right.x, right.y + down * a.high), Point(b.front.x, b.front.y + down * b.high)
-            yield Path(ends, theme.arrow, 0.5)
-    elif _has_window(a, b):
-        shares = [min(1.0, k / size) for k, size in zip(b.window, a.stage.shape[1:], strict=True)]
-        high, wide = a.high * shares[-min(2, len(shares))], a.wide * (shares[-1] if len(shares) > 1 else 1)
-        x, y = left.x + (a.wide - wide) * PLACE, left.y + (a.high - high) * PLACE
-        dot = max(1.2, b.high / max(b.stage.shape[1:]))
-        at = Point(b.front.x + (b.wide - dot) * PLACE, b.front.y + (b.high - dot) * PLACE)
-        line = mix(theme.arrow, theme.background, 0.2)
-        yield Polygon(rectangle(x, y, wide, high), theme.background, line, 0.7)
-        yield Polygon(rectangle(at.x, at.y, dot, dot), line)
-        for down in (0, 1):
-            yield Path((Point(x + wide, y + down * high), Point(at.x, at.y + down * dot)), line, 0.5)
-    else:
-        ends = Point(a.x + a.width / 2 + 4, a.y), Point(b.x - b.width / 2 - 3, b.y)
-        yield _edge(a, b, Path(ends, theme.arrow, 0.7, head=True))
+        right = a.front.x + a.wide
+        fan = [
+            Path(
+                (Point(right, a.front.y + down * a.high), Point(b.front.x, b.front.y + down * b.high)), theme.arrow, 0.5
+            )
+            for down in (0, 1)
+        ]
+        return Cluster("window", members=fan, id=f"window-{b.stage.path}")
+    if _has_window(a, b):
+        return Cluster("window", members=list(_windowed(a, b, theme)), id=f"window-{b.stage.path}")
+    ends = Point(a.x + a.width / 2 + 4, a.y), Point(b.x - b.width / 2 - 3, b.y)
+    return _edge(a, b, Path(ends, theme.arrow, 0.7, head=True))
+
+
+def _windowed(a: _Stack, b: _Stack, theme: Theme) -> Iterator[Item]:
+    """A window on the map in front, its value, and lines between."""
+    shares = [min(1.0, k / size) for k, size in zip(b.window, a.stage.shape[1:], strict=True)]
+    high, wide = a.high * shares[-min(2, len(shares))], a.wide * (shares[-1] if len(shares) > 1 else 1)
+    x, y = a.front.x + (a.wide - wide) * PLACE, a.front.y + (a.high - high) * PLACE
+    dot = max(1.2, b.high / max(b.stage.shape[1:]))
+    at = Point(b.front.x + (b.wide - dot) * PLACE, b.front.y + (b.high - dot) * PLACE)
+    line = mix(theme.arrow, theme.background, 0.2)
+    yield Polygon(rectangle(x, y, wide, high), theme.background, line, 0.7)
+    yield Polygon(rectangle(at.x, at.y, dot, dot), line)
+    for down in (0, 1):
+        yield Path((Point(x + wide, y + down * high), Point(at.x, at.y + down * dot)), line, 0.5)

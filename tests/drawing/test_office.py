@@ -269,6 +269,16 @@ def test_steps_add_one_block_each_and_end_with_the_whole(style: str) -> None:
     assert len({(step.width, step.height) for step in steps(scene)}) == 1
 
 
+@pytest.mark.parametrize("style, focus", [("sheets", ""), ("article", "layer2.1"), ("article", "layer2.0")])
+def test_a_step_has_the_texts_and_lines_of_its_boxes_only(style: str, focus: str) -> None:
+    scene = scene_of("resnet18", style, focus=focus)
+    first, whole = (set(map(repr, step.items())) for step in (steps(scene)[0], scene))
+    heading = sum(isinstance(member, Text) for member in scene.members)
+    texts = [item for item in steps(scene)[0].items() if isinstance(item, Text)]
+    assert first < whole and len(texts) - heading <= 3, "a name, a size and a mark of the input"
+    assert not any(isinstance(item, Path) for item in steps(scene)[0].items())
+
+
 def boxes_of(step: list[Thing]) -> list[str]:
     return [thing.name for thing in step if thing.name.startswith("box-")]
 

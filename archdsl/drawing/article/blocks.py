@@ -134,7 +134,7 @@ def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme, narrow: bool)
         named = residual and spots[edge[1]].stage.sign == "+"
         lane = _lane(spots, edge, lanes)
         lanes[edge] = lane + IDENTITY * named
-        figure.members += _around(spots, edge, lane, named, theme)
+        figure.members.append(_around(spots, edge, lane, named, theme))
     if residual:
         figure.members += _formula(column.spots, any(spots[target].stage.sign == "+" for _, target in bypass), theme)
     named_ends = (spots[n].x + bar.reach(_bar_words(spots[n].stage)) for n, bar in bars.items())
@@ -159,17 +159,20 @@ def _holds(spot: _BoxSpot, point: Point) -> bool:
     return abs(point.x - spot.x) < spot.width / 2 and spot.y < point.y < spot.y + spot.height
 
 
-def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[Item]:
+def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[Cluster]:
     """The labels of He et al. 2015, Figure 2: x, F(x), and their sum."""
     first = spots[0]
     merges = [spot for spot in spots if spot.stage.sign == "+"]
-    items: list[Item] = [Text(Point(first.x - 5, first.y + first.height + 11), "x", WORDS, theme.ink, "end")]
+    x = Text(Point(first.x - 5, first.y + first.height + 11), "x", WORDS, theme.ink, "end")
+    labels = [Cluster("label", members=[x], id=f"label-{first.stage.path}")]
     for spot in merges[-1:]:
+        items: list[Item] = []
         if len(spots) > 2:  # else the branch is empty, and x itself arrives here
             items.append(Text(Point(spot.x - 5, spot.y - 5), "F(x)", WORDS, theme.ink, "end"))
         words = "F(x) + x" if identity else "F(x) + Wx"
         items.append(Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 3), words, WORDS, theme.ink, "end"))
-    return items
+        labels.append(Cluster("label", members=items, id=f"label-{spot.stage.path}"))
+    return labels
 
 
 def _bypasses(staged: Staged, series: Series) -> list[tuple[int, int]]:
@@ -286,28 +289,28 @@ def _lane(spots: dict[int, _BoxSpot], edge: tuple[int, int], lanes: dict[tuple[i
     return max(past) + LANE
 
 
-def _around(
-    spots: dict[int, _BoxSpot], edge: tuple[int, int], x: float, named: bool, theme: Theme
-) -> list[Cluster | Item]:
+def _around(spots: dict[int, _BoxSpot], edge: tuple[int, int], x: float, named: bool, theme: Theme) -> Cluster:
     """A bypass at x, to the right of the boxes between."""
     a, b = spots[edge[0]], spots[edge[1]]
     out = a.y + a.height + 5
     side = Point(b.x + b.width / 2, b.y + b.height / 2)
     path = (Point(a.x, a.y + a.height), Point(a.x, out), Point(x, out), Point(x, side.y), side)
     items: list[Item] = [Path(path, theme.arrow, 0.9, head=True, round=9)]
-    mark = _edge("arc", edge, (a, b), items)
-    if not named:
-        return [mark]
-    return [mark, Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start")]
+    if named:
+        items.append(Text(Point(x + 5, (out + side.y) / 2 + 3), "identity", SMALL, theme.quiet, "start"))
+    return _edge("arc", edge, (a, b), items)
 
 
 def _add_output(figure: Figure, graph: Graph, scope: Scope, last: _BoxSpot, theme: Theme) -> None:
     """Add the output shape below an arrow."""
     words = format_shape(graph.nodes[scope.end - 1].shape, times=f" {TIMES} ")
     below = last.y + last.height
+    arrow = Path((Point(last.x, below), Point(last.x, below + GAP + 2)), theme.arrow, 0.9, head=True)
+    shape = Text(Point(last.x, below + GAP + 10.3), words, WORDS, theme.ink)
+    source, target = f"stage-{last.stage.path}", f"output-{scope.path}"
     figure.members += [
-        Path((Point(last.x, below), Point(last.x, below + GAP)), theme.arrow, 0.9, head=True),
-        Text(Point(last.x, below + GAP + 10), words, WORDS, theme.ink),
+        Cluster("edge", members=[arrow], id=arrow_id(source, target), ends=(source, target)),
+        Cluster("output", members=[shape], facts={"stage": str(last.stage.number + 1)}, id=target),
     ]
     figure.height += GAP + 12
     figure.width = max(figure.width, last.x + text_width(words, WORDS) / 2 + 4, last.x + 60)

@@ -28,8 +28,9 @@ from archdsl.drawing.scene import (
 )
 
 _MAX_NAME = 80
-BLOCKS, AREAS, _BESIDE = ("frame", "group"), ("area",), ("label", "card")
-"""Kinds of clusters that are not boxes: frames of a block, areas around blocks, and what belongs to a box."""
+BLOCKS, AREAS, _BESIDE, _MARKS = ("frame", "group"), ("area",), ("label", "card"), ("window",)
+"""Kinds of clusters that are not boxes: frames of a block, areas around blocks, what moves with a box, and what joins a
+box and the one before it."""
 
 
 class Rect(NamedTuple):
@@ -103,7 +104,7 @@ def path_of(id: str) -> str:
 
 def is_box(id: str) -> bool:
     """Return whether a cluster is a box."""
-    return kind_of(id) not in ("arrow", *BLOCKS, *AREAS, *_BESIDE)
+    return kind_of(id) not in ("arrow", *BLOCKS, *AREAS, *_BESIDE, *_MARKS)
 
 
 def flat(members: Sequence[Element], origin: Point = ORIGIN) -> Iterator[tuple[Element, Point]]:
