@@ -398,3 +398,11 @@ def test_what_cannot_be_had_is_said() -> None:
     for style in ("volumes", "article"):
         with pytest.raises(ArchError, match="has no `nothing`"):
             diagram(graph_of("lenet5"), view=View(focus="nothing"), style=style)
+
+
+def test_a_run_of_blocks_that_is_one_box_has_its_sign_explained() -> None:
+    net = "input: 4x8x8\nblocks: {b: {residual: {c: 3x3 conv 4}}}\nnet: {s: 3x3 conv 4, r: 3 * b()}"
+    for level in ("network", "block"):
+        scene = painter(Request(archdsl.loads(net).graph, View(level)))(LIGHT)
+        texts = " ".join(item.text for item in scene.items() if isinstance(item, Text))
+        assert "\u00d73" in texts and "\u00d7N: N equal blocks" in texts, level

@@ -95,7 +95,8 @@ def add_foot(scene: Scene, staged: Staged, heat: HeatScale | None, theme: Theme)
 def signs(staged: Staged) -> Iterator[str]:
     """Yield what the picture and its caption say about how it is drawn."""
     yield scale_words(staged.root.stages())
-    if any(isinstance(member, StageGroup) and member.copies > 1 for member in staged.root.members):
+    runs = (isinstance(member, StageGroup) and member.copies > 1 for member in staged.root.members)
+    if any(runs) or any(stage.look == "block" and stage.copies > 1 for stage in staged.root.stages()):
         yield f"{TIMES}N: N equal blocks, one behind the other"
     if staged.aux:
         yield f"Not drawn: {shorten(', '.join(staged.aux), 80)} (training only)"
