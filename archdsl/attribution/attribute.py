@@ -10,8 +10,8 @@ from typing import Any, Unpack
 from archdsl.attribution.explainer import Explainer, Options, Target, check_input, of_model, of_network
 from archdsl.attribution.files import MapWriter
 from archdsl.attribution.result import Attribution, Method
-from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_flags, check_paths, conflict
+from archdsl.files.atomic import make_folder
 from archdsl.network import Network, as_network
 from archdsl.packages import require_package
 from archdsl.prediction.opening import ModelOptions, ModelSource
@@ -105,19 +105,11 @@ def attribute_stream(
         check_input(stream.predictor)
         maps.explainer = maps.explainer or of_model(stream.predictor, options)
         maps.recipe = stream.predictor.model.recipe
-        _make(maps.folder)
+        make_folder(maps.folder)
     except BaseException:
         stream.close()
         raise
     return stream
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0701", f"cannot create the folder `{str(folder)[-120:]}`: {why.lower()}", status=2) from None
 
 
 def _require() -> None:

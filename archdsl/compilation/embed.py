@@ -39,7 +39,8 @@ def checked_recipe(graph: Graph, text: str | None) -> Recipe:
     recipe = Recipe.from_json(text)
     for field in fields(recipe):
         if field.name not in _KNOWN and getattr(recipe, field.name) != field.default:
-            raise _cannot(f"`{field.name}` is not for images of 8 bits", "prepare the images with `Network.transforms`")
+            name = "`window` or `intensity`" if field.name == "intensity" else f"`{field.name}`"
+            raise _cannot(f"{name} is not for images of 8 bits", "prepare the images with `Network.transforms`")
     return recipe
 
 

@@ -21,10 +21,10 @@ def check_choice(parameter: str, value: object, known: Iterable[str]) -> None:
         raise unknown_choice(parameter, value, choices)
 
 
-def unknown_choice(parameter: str, value: object, known: Iterable[str]) -> ArchError:
-    """Return E0001 (status 2): `value` is not one of `known`."""
+def unknown_choice(parameter: str, value: object, known: Iterable[str], meant: str | None = None) -> ArchError:
+    """Return E0001 (status 2): `value` is not one of `known`; `meant` is proposed, or else the one most like it."""
     choices = tuple(known)
-    best = closest(value, choices) if isinstance(value, str) else None
+    best = meant or (closest(value, choices) if isinstance(value, str) else None)
     return error(
         "E0001",
         f"`{parameter}` cannot be {_shown(value)}; choose one of: {', '.join(choices)}",

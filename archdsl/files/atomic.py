@@ -334,3 +334,12 @@ def _raise_write_error(path: Path, failure: OSError | ValueError) -> NoReturn:
         raise error("E0704", f"cannot write `{_short(path)}`: the disk is full", status=2) from failure
     why = (failure.strerror if isinstance(failure, OSError) else None) or str(failure)
     raise _cannot_write(path, why[:1].lower() + why[1:]) from failure
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those that contain it. Raises E0701."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as problem:
+        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+        raise error("E0701", f"cannot create the folder `{str(folder)[-120:]}`: {why.lower()}", status=2) from None

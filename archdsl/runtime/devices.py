@@ -46,5 +46,6 @@ def place_of(device: Device, auto: bool = True) -> Place:
     """Return the device with this name. Raises E0001 for another name, and for `auto` unless that is possible."""
     match = _NAME.fullmatch(device) if isinstance(device, str) else None
     if match is None or (match[1] == "auto" and not auto):
-        raise unknown_choice("device", device, EXAMPLES[not auto :])
+        meant = "cuda" if str(device).lower().startswith(("gpu", "nvidia")) else None
+        raise unknown_choice("device", device, EXAMPLES[not auto :], meant)
     return Place(match[1] or match[2], int(match[3] or 0))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
-from archdsl.diagnostics import Diagnostic, error
+from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.arguments import check_choice, check_flags, check_paths, check_range, conflict
-from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.atomic import WrittenFile, atomic_write, check_target, make_folder
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.network import Network, as_network
 from archdsl.progress import Watch
@@ -142,7 +142,7 @@ def _write(
     written: list[WrittenFile] = []
     try:
         for one in folders:
-            _make(one)
+            make_folder(one)
         for name in files:
             check_target(folder / name, inputs=inputs, force=force, replaceable=lambda _: own)
         for name, content in files.items():
@@ -164,15 +164,6 @@ def _write(
                 one.rmdir()
         raise
     return tuple(written)
-
-
-def _make(folder: Path) -> None:
-    """Create a folder. Raises E0701."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0701", f"cannot create the folder `{str(folder)[-120:]}`: {why.lower()}", status=2) from None
 
 
 def _missing(folder: Path) -> tuple[Diagnostic, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from archdsl.axes import IMAGE, kind_of
 from archdsl.diagnostics import error
 from archdsl.network import Network
 from archdsl.runtime.embedded import INPUT
@@ -26,6 +27,10 @@ def runtime_files(network: Network, folder: str | os.PathLike[str] | None) -> di
     """
     if network.classes is None:
         raise error("E0873", f"the page shows classes, and `{network.name}` has none", status=2)
+    shape = network.input
+    if isinstance(shape, dict) or kind_of(shape) is not IMAGE:
+        inputs = f"{len(shape)} inputs" if isinstance(shape, dict) else kind_of(shape).noun
+        raise error("E0873", f"the page reads a picture, and the input of `{network.name}` is {inputs}", status=2)
     if folder is None:
         return {}
     paths = {f"runtime/{name}": Path(folder) / name for name in RUNTIME}

@@ -139,3 +139,11 @@ def test_options_that_exclude_it(options: dict[str, Any], code: str, tmp_path: P
     with pytest.raises(ArchError) as caught:
         network(HEADS["imagenet"]).compile(tmp_path / "n", embed_preprocess=True, **options)
     assert caught.value.diagnostics[0].code == code
+
+
+@pytest.mark.parametrize("key", ["window: [128, 100]", "intensity: [0, 100]"])
+def test_a_range_of_values_is_refused_by_the_name_in_the_spec(key: str, tmp_path: Path) -> None:
+    net = archdsl.loads(f"input: 1x8x8\npreprocess: {{{key}}}\nnet: [gap]")
+    with pytest.raises(ArchError) as caught:
+        net.to_onnx(tmp_path / "a.onnx", embed_preprocess=True)
+    assert f"`{key.split(':')[0]}`" in caught.value.diagnostics[0].message

@@ -45,6 +45,13 @@ def test_other_names_are_errors(name: Any) -> None:
         assert caught.value.diagnostics[0].code == "E0001"
 
 
+@pytest.mark.parametrize("name", ["gpu", "GPU", "gpu:0"])
+def test_a_gpu_is_named_cuda(name: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        place_of(name)
+    assert caught.value.diagnostics[0].help == "did you mean `cuda`?"
+
+
 def test_auto_is_not_a_device_of_bench() -> None:
     with pytest.raises(ArchError, match="choose one of: cpu, cuda, cuda:1, tensorrt"):
         archdsl.bench("lenet5", device="auto")

@@ -116,7 +116,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
         ("E0870", {"target": "web", "opset": 17}),
         ("E0873", {"target": "web", "runtime": "no such folder"}),
         ("E0873", {"source": archdsl.loads("input: 3x8x8\nnet:\n  c: 3x3 conv 3\n"), "target": "web"}),
-        ("E0871", {"source": archdsl.loads("input: 9\nnet:\n  f: fc 3\n"), "target": "web"}),
+        ("E0873", {"source": archdsl.loads("input: 9\nnet:\n  f: fc 3\n"), "target": "web"}),
     ],
 )
 def test_what_is_refused(code: str, options: dict[str, Any], tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def test_the_runtime_is_two_files(tmp_path: Path) -> None:
 
 
 @in_browser
+def test_a_page_is_for_pictures(tmp_path: Path) -> None:
+    net = archdsl.loads("input: 1x4x8x8\nnet: [3x3x3 conv 2, gap]")
+    with pytest.raises(archdsl.ArchError, match=r"the page reads a picture, .* is a volume"):
+        archdsl.bundle(net, "web", tmp_path / "web")
+    assert not (tmp_path / "web").exists()
+
+
 def test_a_page_without_the_runtime_says_so(tmp_path: Path) -> None:
     with opened(archdsl.bundle(network(), "web", tmp_path / "page").folder) as page:
         page.get_by_text("see README.md").wait_for()
