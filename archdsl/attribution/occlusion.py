@@ -21,7 +21,8 @@ MAX_WINDOWS = 20_000
 MAX_BATCH, MAX_VALUES = 32, 1 << 24
 """Maximum number of occluded copies that run at once, and of their values together: 64 MB."""
 _PARTS = 8
-"""The default window is this part of each axis, and the default stride half of it."""
+"""The default window is this part of each axis, and even: with a stride of half of it, each pixel away from the ends
+of the axis is in equally many windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def occlusion_of(
     Raises E0002 for a window or a stride that does not fit the axes, E0882 for too many windows.
     """
     check_range("baseline", baseline, -1e30, 1e30, whole=False)
-    windows = _per_axis("window", window, sizes, sizes) or tuple(max(round(size / _PARTS), 1) for size in sizes)
+    windows = _per_axis("window", window, sizes, sizes) or tuple(2 * round(size / _PARTS / 2) or 1 for size in sizes)
     strides = _per_axis("stride", stride, sizes, windows) or tuple(max(size // 2, 1) for size in windows)
     occlusion = Occlusion(tuple(sizes), windows, strides, float(baseline))
     count = prod(occlusion.grid)

@@ -20,7 +20,8 @@ _OPACITY = 0.75
 _LEAST, _MOST = 224, 1024
 """A smaller panel is enlarged by a whole factor, a longer signal is averaged."""
 _GAP, _BAR, _LINE, _ROW, _CHANNELS = 12, 16, 16, 48, 12
-_BAR_GREY = 200.0
+_BAR_GREY, _SIGNAL_GREY = 200.0, 255.0
+"""The grey under the colours of a scale, and under the map of a signal and its scale."""
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Pixels: TypeAlias = npt.NDArray[np.float64]
@@ -51,7 +52,7 @@ def overlay(values: Array, sample: Array, recipe: Recipe | None, titles: Sequenc
         draw.text((left, top + height + 2), caption, "black", font)
         left += panel.width + _GAP
     bar = np.linspace(scale[0][0], scale[-1][0], height)[:, None] * np.ones(_BAR) / peak
-    picture.paste(_image(_heated(np.full(bar.shape, _BAR_GREY), bar)), (left, top))
+    picture.paste(_image(_heated(np.full(bar.shape, _SIGNAL_GREY if kind is SIGNAL else _BAR_GREY), bar)), (left, top))
     for number, (_, text) in enumerate(scale):
         y = top + number * (height - _LINE + 2) // (len(scale) - 1)
         draw.text((left + _BAR + 6, y), text, "black", font)
@@ -112,7 +113,7 @@ def _signal(image: Pixels, heat: npt.NDArray[Any]) -> Pixels:
     length, channels = len(heat), min(image.shape[1], _CHANNELS)
     width = min(max(length, _LEAST * 2), _MOST)
     columns = np.minimum(np.arange(width) * length // width, length - 1)
-    values = _heated(np.full((channels * _ROW, width), 255.0), np.tile(heat[columns], (channels * _ROW, 1)))
+    values = _heated(np.full((channels * _ROW, width), _SIGNAL_GREY), np.tile(heat[columns], (channels * _ROW, 1)))
     panel = _image(values)
     draw = ImageDraw.Draw(panel)
     for channel in range(channels):

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import archdsl
+from archdsl.attribution.overlay import overlay
 from archdsl.diagnostics import ArchError
 from tests.support.places import CAT
 
@@ -238,6 +239,15 @@ def test_the_overlay_of_each_number_of_axes(text: str, panels: int) -> None:
     found = archdsl.attribute(net, x, "gradcam")
     image = found.overlay()
     assert image.mode == "RGB" and image.width >= 224 * panels and image.height > 60
+
+
+def test_zero_has_one_colour_in_the_map_of_a_signal_and_in_its_scale() -> None:
+    sample, heat = np.zeros((2, 448), np.float32), np.zeros(448, np.float32)
+    heat[:100] = 1
+    pixels = np.asarray(overlay(heat, sample, None, ["title"]))
+    top, height, left = 12 + 16 + 6, 2 * 48, 12 + 448 + 12  # one panel as wide as the signal, then the scale
+    assert (pixels[top + height - 1, left : left + 16] == 255).all(), "0, at the bottom of the scale"
+    assert (pixels[top + 10, left - 40 : left - 12] == 255).all(), "0, at the end of the signal"
 
 
 def test_the_overlay_is_coloured_where_the_map_is_large() -> None:

@@ -233,8 +233,12 @@ def test_occlusion_is_that_of_captum(text: str, window: tuple[int, ...], stride:
 
 def test_the_default_windows() -> None:
     plan = occlusion_of((224, 40, 3), None, None, 0.0)
-    assert (plan.window, plan.stride) == ((28, 5, 1), (14, 2, 1))
+    assert (plan.window, plan.stride) == ((28, 4, 1), (14, 2, 1))
     assert len(list(plan.windows())) == 15 * 19 * 3
+    covered = np.zeros(200)  # an odd window, 25, would have seams: pixels in three windows instead of two
+    for (window,) in (signal := occlusion_of((200,), None, None, 0.0)).windows():
+        covered[window] += 1
+    assert set(covered[signal.stride[0] : -signal.window[0]]) == {2}
 
 
 # --- sizes -----------------------------------------------------------------------------------------------
