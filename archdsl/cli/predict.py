@@ -44,7 +44,7 @@ def running_options(command: Any) -> Any:
             "--workers", type=Range(1, 256), help="Threads that read images. Default: one per core, up to 16."
         ),
         click.option("--shard", metavar="I/N", help="Run the I-th of N parts of the images only: 1/4."),
-        click.option("--chunk", type=Range(1, 1_000_000), default=512, show_default=True, help="Images per part file."),
+        click.option("--chunk", type=Range(1, 1_000_000), help="Images per part file. Default: 512."),
         click.option("--resume", is_flag=True, help="Leave out the finished part files of the folder OUT."),
         click.option("--engine", type=Choice(["ray"]), help="Run chunks of images on a cluster: ray."),
         named_values(("--ray",), "Option of Ray: --ray address=auto --ray num_gpus=1. May be repeated."),
@@ -120,7 +120,9 @@ def command(
     from archdsl.spec.open import parse_overrides
 
     parts = options["shard"] is not None or engine is not None
-    target = destination(format, output, pictures, resume, options["outputs"], parts, options["method"] is not None)
+    maps, chunk = options["method"] is not None, options.pop("chunk")
+    target = destination(format, output, pictures, resume, options["outputs"], parts, maps, chunk)
+    options |= {} if chunk is None else {"chunk": chunk}
     with open_stream(
         target,
         model,

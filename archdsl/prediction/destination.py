@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archdsl.diagnostics.arguments import conflict
+from archdsl.diagnostics.arguments import check_choice, conflict
 from archdsl.prediction.parts import SUFFIXES
+from archdsl.prediction.picture import FORMATS
 from archdsl.prediction.tables import TABLES, TableFormat
+
+_FOLDER = "name a folder with `-o`, and add `--format jsonl`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +41,27 @@ def destination(
     outputs: Sequence[str],
     parts: bool = False,
     maps: bool = False,
+    chunk: int | None = None,
 ) -> Destination:
     """Decide by the format, or else by the suffix of `output`; with `parts` (a shard) it is a folder of JSON lines.
 
-    `output` is the table, but for `text` and `json` the place of pictures; a folder for `maps` need not exist. Raises
-    E0001 or E0003 for arguments that do not fit each other.
+    `output` is the table, but for `text` and `json` the place of pictures, and with `maps` their folder. Raises E0001
+    for an unknown suffix, E0003 for arguments that do not fit each other, such as a `chunk` without `parts` or a folder
+    of tables.
     """
-    named = SUFFIXES.get(Path(output).suffix.lower()) if output and not os.path.isdir(output) else None
+    suffix = Path(output).suffix.lower() if output and not os.path.isdir(output) else ""
+    named = SUFFIXES.get(suffix)
     format = format or named or ("jsonl" if resume or parts else "text")
+    if chunk is not None and not parts and (format in ("text", "json") or output is None or output == "-" or named):
+        raise conflict("`chunk` is the size of the part files in a folder of tables", help=_FOLDER)
     if format in ("text", "json"):
         if resume or outputs:
             name = "resume" if resume else "outputs"
             raise conflict(f"`{name}` needs a table: the format jsonl, csv or parquet", help="add `--format jsonl`")
-        if output and not Path(output).suffix and not os.path.isdir(output) and not maps:
-            help = "create it first; for a folder of tables add `--format jsonl`"
-            raise conflict(f"there is no folder `{output}` for the images", help)
+        if suffix and not maps:
+            check_choice("output", suffix, (*FORMATS, *SUFFIXES))
+        if output == "-":
+            raise conflict("`output` is the file or the folder of the images", help="for a table add `--format jsonl`")
         return Destination(format, None, pictures if output is None else output, ".")
     if named not in (None, format):
         raise conflict(f"`{output}` is a file of the format {named}, not {format}", help="leave out `--format`")

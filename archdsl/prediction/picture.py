@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from archdsl.diagnostics.arguments import check_choice, conflict
-from archdsl.files.atomic import atomic_write
+from archdsl.files.atomic import atomic_write, make_folder
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.prediction.result import Array, PictureFile
 
@@ -32,7 +32,7 @@ _FRAME = re.compile(r"(.*?)(#\d+)?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PictureWriter:
-    """Writes pictures to `output`, a file or a folder.
+    """Writes pictures to `output`, a file or a folder, which need not exist.
 
     `inputs` are files that no picture may replace; with `stretch` the minimum is black and the maximum white.
     """
@@ -56,13 +56,15 @@ class PictureWriter:
                 f"the pictures of `{other}` and `{image}` have the same name `{path}`", help="rename an image"
             )
         data, pixels = encode(values, white, self.stretch, path.suffix.lower())
+        if is_folder(self.output):
+            make_folder(self.output)
         with atomic_write(path, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
             file.write(data)
         return PictureFile(path, pixels)
 
     def path(self, image: str, model: str) -> Path:
         """Return the file of the picture of an image; of a frame, `NAME-FRAME.MODEL.png`."""
-        if not os.path.isdir(self.output):
+        if not is_folder(self.output):
             return self.output
         name, frame = _FRAME.fullmatch(image).groups()  # type: ignore[union-attr]  # matches any text
         model = re.sub(r"[^A-Za-z0-9_-]+", "_", model)[:80]  # the name comes from the file and may contain anything
@@ -74,12 +76,17 @@ class PictureWriter:
             self.written.setdefault(self.path(image, model), image)
 
 
+def is_folder(output: str | Path) -> bool:
+    """Return whether pictures are written to files in `output`: an existing folder, or a name without a suffix."""
+    return os.path.isdir(output) or not Path(output).suffix
+
+
 def check_output(output: str | Path | None, images: Sequence[object]) -> None:
     """Raise E0001 if `output` has no suffix of an image format, E0003 if it is one file for several images."""
-    if output is None or os.path.isdir(output):
+    if output is None or is_folder(output):
         return
     if len(images) > 1:
-        raise conflict("for several images, `output` must be an existing folder")
+        raise conflict("for several images, `output` must be a folder: a name without a suffix")
     check_choice("output", Path(output).suffix.lower(), FORMATS)
 
 

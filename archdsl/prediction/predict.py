@@ -59,10 +59,10 @@ def predict(
     `predict_stream`.
 
     Each image is preprocessed as the spec, or the model's metadata, defines. For a classifier, the result has the `top`
-    best classes (1 to 1,000). The images that a network outputs are written to `output`, a file or an existing folder,
-    or without `output` to `folder`; without both they are not written. With `stretch` the minimum is black and the
-    maximum white; by default 0 is black and the recipe's scale white. `force` replaces files that archdsl did not
-    write.
+    best classes (1 to 1,000). The images that a network outputs are written to `output`, a file, or a folder (a name
+    without a suffix), or without `output` to `folder`; without both they are not written. With `stretch` the minimum is
+    black and the maximum white; by default 0 is black and the recipe's scale white. `force` replaces files that archdsl
+    did not write.
 
     The errors of an image that cannot be used are in the result's `failures`; if no image can be used, they are raised.
 

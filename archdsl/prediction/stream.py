@@ -43,6 +43,8 @@ _DEFAULT_WORKERS = 16
 _LARGE = 1 << 21
 """Values of an input from which runs take turns: each needs much memory, and uses all cores by itself."""
 
+_TABLES = "leave out `output`; for tables of the rows set `format` to jsonl, csv or parquet"
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -259,7 +261,7 @@ class PredictStream:
         if row.picture is None:
             if must_write:
                 message = f"`output` is for images, and `{self.info.model}` outputs none"
-                raise error("E0806", message, status=2, help="leave out `output`")
+                raise error("E0806", message, status=2, help=_TABLES)
             return row
         if not writer.written:
             runs = (sample.name for sample in self.samples if isinstance(sample, (Source, Remote)))

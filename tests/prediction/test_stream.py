@@ -368,7 +368,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_shards_are_the_whole(model: Path, folder: Path, tmp_path: Path) -> None:
-    whole = lines(run("predict", model, folder, "--format", "jsonl", "--chunk", 4).stdout)
+    whole = lines(run("predict", model, folder, "--format", "jsonl").stdout)
     for number in (2, 1, 3):
         result = run("predict", model, folder, "-o", tmp_path / "out", "--shard", f"{number}/3", "--chunk", 4)
         assert result.exit_code == 0, result.stderr
@@ -483,6 +483,30 @@ def test_a_file_with_a_fixed_batch(tmp_path: Path, folder: Path) -> None:
     onnx.save(model, tmp_path / "one.onnx")
     assert len(list(archdsl.predict_stream(tmp_path / "one.onnx", folder))) == COUNT
     assert refused(lambda: archdsl.predict_stream(tmp_path / "one.onnx", folder, batch=2)) == "E0003"
+
+
+def test_a_folder_of_pictures_is_created(tmp_path: Path) -> None:
+    result = run("predict", "edge_filter", CAT, "-o", tmp_path / "new" / "pictures")
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in (tmp_path / "new" / "pictures").iterdir()] == ["cat.edge_filter.png"]
+    result = run("predict", "lenet5", CAT, "-o", tmp_path / "none")
+    assert result.exit_code == 2 and "for tables of the rows set `format` to jsonl" in result.stderr
+    assert not (tmp_path / "none").exists(), "no picture, no folder"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--chunk", 5], "E0003"),
+        (["--chunk", 5, "-o", "rows.jsonl"], "E0003"),
+        (["--chunk", 5, "--format", "jsonl"], "E0003"),
+        (["--chunk", 5, "-o", "folder"], "help: name a folder with `-o`, and add `--format jsonl`"),
+        (["-o", "x.foo"], "choose one of: .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff, .jsonl, .csv, .parquet"),
+    ],
+)
+def test_an_output_that_does_not_fit_the_options(options: list[object], message: str) -> None:
+    result = run("predict", "lenet5", CAT, *options)
+    assert result.exit_code == 2 and message in result.stderr
 
 
 def test_a_name_of_a_picture_belongs_to_one_image_in_all_shards(tmp_path: Path) -> None:
