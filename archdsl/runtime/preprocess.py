@@ -20,7 +20,7 @@ from archdsl.diagnostics import Diagnostic, error
 from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, check_finite, read, unreadable
 from archdsl.runtime.images.pixels import MAX_PIXELS
 from archdsl.runtime.recipe import Interpolation, Recipe
-from archdsl.runtime.volume import oriented, padded, resized, spaced
+from archdsl.runtime.volume import cut, oriented, padded, resized, spaced
 
 Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -135,8 +135,10 @@ def _volume(
     values, spacing = oriented(values, pixels.affine, recipe.orientation)
     if recipe.spacing is not None:
         values = spaced(values, spacing, recipe.spacing)
+    if recipe.crop is not None and recipe.resize is None:
+        values = cut(values, recipe.crop)  # before a step that copies
     if recipe.intensity is not None:
-        values = _ranged(values, recipe.intensity)
+        values = _ranged(values, recipe.intensity, own=not np.may_share_memory(values, np.asarray(pixels.values)))
     if isinstance(recipe.resize, tuple):
         values = resized(values, recipe.resize)
     if recipe.crop is not None:
@@ -186,13 +188,18 @@ def unit_image(pixels: Pixels, recipe: Recipe) -> Image.Image:
     return Image.fromarray(1 - unit if pixels.inverted else unit)
 
 
-def _ranged(values: Array, span: tuple[float, float]) -> Array:
-    """The values that become 0 and 1, and linearly between; clipped. A span without length is a threshold."""
+def _ranged(values: Array, span: tuple[float, float], own: bool = False) -> Array:
+    """The values that become 0 and 1, and linearly between; clipped. A span without length is a threshold.
+
+    `own`: the values are overwritten.
+    """
     check_finite(values)
     low, high = span
     if low == high:
         return (values > low).astype(np.float32)
-    unit = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    unit = values.astype(np.float32, copy=not own)  # no other copy: a volume has gigabytes
+    unit -= np.float32(low)
+    unit /= np.float32(high - low)
     return unit.clip(0, 1, out=unit)
 
 

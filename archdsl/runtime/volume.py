@@ -5,6 +5,7 @@ Source: MONAI's `Orientation`, `Spacing` (bilinear, border), `Resize` (trilinear
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -74,19 +75,32 @@ def spaced(values: Array, spacing: Array | None, wanted: tuple[float, ...]) -> A
     # A tie must not depend on the digits that a format stores: NIfTI has those of float32, DICOM decimal ones.
     lengths = [round(round((n - 1) / ratio + 1, 3)) for n, ratio in zip(values.shape[1:], ratios, strict=True)]
     _check_size(lengths)
-    for axis, (length, ratio) in enumerate(zip(lengths, ratios, strict=True), 1):
-        if ratio != 1:
-            values = _sampled(values, axis, np.arange(length) * ratio)
-    return values
+    places = [None if ratio == 1 else np.arange(length) * ratio for length, ratio in zip(lengths, ratios, strict=True)]
+    return _all_sampled(values, places)
 
 
 def resized(values: Array, sizes: tuple[int, ...]) -> Array:
     """Return the values resampled to sizes; the borders keep their places."""
     _check_size(sizes)
-    for axis, length in enumerate(sizes, 1):
-        if length != values.shape[axis]:
-            values = _sampled(values, axis, (np.arange(length) + 0.5) * (values.shape[axis] / length) - 0.5)
-    return values
+    pairs = zip(values.shape[1:], sizes, strict=True)
+    places = [None if old == new else (np.arange(new) + 0.5) * (old / new) - 0.5 for old, new in pairs]
+    return _all_sampled(values, places)
+
+
+def _all_sampled(values: Array, places: Sequence[npt.NDArray[np.float64] | None]) -> Array:
+    """Interpolation along each axis that has places, one slice after the other: a stranger's volume needs no more
+    memory than its values and the result."""
+    if all(at is None for at in places):
+        return values
+    lengths = [size if at is None else len(at) for at, size in zip(places, values.shape[1:], strict=True)]
+    out = np.empty((len(values), *lengths), np.float32)
+    at = np.arange(lengths[0], dtype=np.float64) if places[0] is None else places[0]
+    for number in range(lengths[0]):
+        part = _sampled(values, 1, at[number : number + 1])
+        for axis, others in enumerate(places[1:], 2):
+            part = part if others is None else _sampled(part, axis, others)
+        out[:, number : number + 1] = part
+    return out
 
 
 def _sampled(values: Array, axis: int, places: npt.NDArray[np.float64]) -> Array:
@@ -100,16 +114,24 @@ def _sampled(values: Array, axis: int, places: npt.NDArray[np.float64]) -> Array
     return out
 
 
+def cut(values: Array, sizes: tuple[int, ...]) -> Array:
+    """Return the centre of the values, at most of these sizes, without a copy."""
+    inner = [slice(None)]
+    for old, new in zip(values.shape[1:], sizes, strict=True):
+        start = max(old // 2 - new // 2, 0)
+        inner.append(slice(start, start + min(old, new)))
+    return values[tuple(inner)]
+
+
 def padded(values: Array, sizes: tuple[int, ...]) -> Array:
     """Return the centre of the values with these sizes, with 0 where they are smaller."""
     _check_size(sizes)
+    values = cut(values, sizes)
     out = np.zeros((len(values), *sizes), np.float32)
-    inner, outer = [slice(None)], [slice(None)]
+    outer = [slice(None)]
     for old, new in zip(values.shape[1:], sizes, strict=True):
-        start, left, length = max(old // 2 - new // 2, 0), max(new - old, 0) // 2, min(old, new)
-        inner.append(slice(start, start + length))
-        outer.append(slice(left, left + length))
-    out[tuple(outer)] = values[tuple(inner)]
+        outer.append(slice((new - old) // 2, (new - old) // 2 + old))
+    out[tuple(outer)] = values
     return out
 
 

@@ -5,6 +5,7 @@ Tests `runtime/volume.py`, `runtime/images/slices.py` and `runtime/images/nifti.
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,45 @@ def test_scaled_nifti_and_the_second_version(tmp_path: Path) -> None:
 def test_a_missing_file_is_missing(name: str, tmp_path: Path) -> None:
     message = refusal(tmp_path / name)
     assert message.startswith("E0804 cannot read `") and message.endswith("no such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "copies"),
+    [
+        (np.int16, {"crop": (4, 4, 4), "intensity": (0.0, 9.0)}, 1.2),
+        (np.float32, {"spacing": (2.0, 1.0, 1.0), "intensity": (0.0, 9.0)}, 1.7),
+        (np.float32, {"resize": (48, 96, 96)}, 1.7),
+    ],
+)
+def test_a_small_file_cannot_exhaust_the_memory(
+    kind: Any, steps: Any, copies: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressed file of zeros needs its values, and what a step makes of them."""
+    monkeypatch.setattr("archdsl.runtime.images.nifti._PART", 1 << 12)
+    stored = np.zeros((96, 96, 96), kind)
+    path = clinic.nifti(tmp_path / "zeros.nii.gz", stored, np.eye(4))
+    assert path.stat().st_size < stored.nbytes / 100
+    prepared(path, crop=(1, 1, 1))  # imports
+    tracemalloc.start()
+    try:
+        prepared(path, **steps)
+        assert tracemalloc.get_traced_memory()[1] < copies * stored.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [">i2", "<i2", "u1", "<i4", "<f4", "<f8", ">f4"])
+def test_values_of_nifti_are_nibabels(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nibabel
+
+    monkeypatch.setattr("archdsl.runtime.images.nifti._PART", 7)
+    header = nibabel.Nifti1Header(endianness=kind[0] if kind[0] in "<>" else "<")
+    header.set_data_dtype(np.dtype(kind))
+    header.set_slope_inter(*((1, 0) if kind == ">i2" else (0.25, -3)))
+    values = np.random.default_rng(0).integers(0, 120, (5, 4, 3)).astype(np.dtype(kind).newbyteorder("="))
+    nibabel.Nifti1Image(values, np.eye(4), header).to_filename(path := tmp_path / "ct.nii.gz")
+    theirs = nibabel.load(path).get_fdata().astype(np.float32).T
+    assert np.array_equal(prepared(path, orientation=None).values[0, 0], theirs)
 
 
 def test_nifti_that_cannot_be_used(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from archdsl.packages import install_command
 from archdsl.runtime.images.opened import opened
-from archdsl.runtime.images.pixels import MAX_VOXELS, Pixels, Unusable, Wanted
+from archdsl.runtime.images.pixels import MAX_VOXELS, Array, Pixels, Unusable, Wanted
 from archdsl.runtime.images.source import Source
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -20,6 +20,8 @@ MAGICS = ((b"n+1\0", 344), (b"n+2\r\n\x1a\n", 4), (b"n+2\0", 4))
 GZIP = b"\x1f\x8b"
 _SECOND = 540
 """The first number of a header of NIfTI-2."""
+_PART = 1 << 22
+"""Values that are decoded at once."""
 _MAX_OFFSET = 1 << 26
 """Maximum bytes of header and extensions before the values."""
 
@@ -43,7 +45,6 @@ def unpacked(file: BinaryIO, count: int) -> bytes:
 
 
 def _read(file: Any) -> Pixels:
-    from nibabel import arrayproxy
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -54,10 +55,30 @@ def _read(file: Any) -> Pixels:
     kind: Any = Nifti2Header if second else Nifti1Header
     header = kind(start + file.read(kind.sizeof_hdr - 4), check=False)  # a check would log what it finds
     shape = _checked(header)
-    proxy: Any = arrayproxy
-    values = np.asarray(proxy.ArrayProxy(file, header, mmap=False), np.float32).reshape(shape, order="F")
+    values = _values(file, header, prod(shape)).reshape(shape[::-1])  # the first axis of a file is the fastest
     known = header["qform_code"] > 0 or header["sform_code"] > 0
-    return Pixels(values.T, affine=header.get_best_affine()[:, [2, 1, 0, 3]] if known else None)
+    return Pixels(values, affine=header.get_best_affine()[:, [2, 1, 0, 3]] if known else None)
+
+
+def _values(file: Any, header: Any, count: int) -> Array:
+    """The scaled values, float32 or integers of 8 or 16 bits. They are decoded in parts, without a second array."""
+    from nibabel.volumeutils import apply_read_scaling
+
+    file.seek(int(header["vox_offset"]))
+    kind = header.get_data_dtype()
+    slope, intercept = header.get_slope_inter()
+    scales = slope is not None and (slope, intercept or 0) != (1, 0)
+    small = not scales and kind.kind in "iu" and kind.itemsize <= 2
+    out = np.empty(count, kind.newbyteorder("=") if small else np.float32)
+    for start in range(0, count, _PART):
+        part = out[start : start + _PART]
+        stored = np.frombuffer(file.read(part.nbytes // part.itemsize * kind.itemsize), kind)
+        if len(stored) < len(part):
+            raise EOFError
+        scaled: Any = apply_read_scaling(stored, slope, intercept or 0.0) if scales else stored
+        with np.errstate(over="ignore"):  # infinite values are an error later
+            part[:] = scaled
+    return out
 
 
 def _checked(header: Any) -> tuple[int, ...]:

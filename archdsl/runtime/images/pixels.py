@@ -18,7 +18,8 @@ Array: TypeAlias = npt.NDArray[Any]
 MAX_PIXELS = 64_000_000
 """Maximum pixels of an image."""
 MAX_VOXELS = 300_000_000
-"""Maximum voxels of a volume: as float32 they need 1.2 GB."""
+"""Maximum voxels of a volume, also between two steps: as float32 they need 1.2 GB. At most three such
+arrays are in memory: what was read, and what a step reads and returns."""
 
 IMAGE_ERRORS = frozenset({"E0804", "E0806", "E0812"})
 """Codes of the errors of one sample, which do not affect the other samples."""
@@ -71,5 +72,5 @@ def unreadable(source: Source, why: str, help: str = "") -> ArchError:
 
 def check_finite(values: Array) -> None:
     """Raise Unusable for infinities or NaN."""
-    if not np.isfinite(values).all():
+    if values.size and not np.isfinite([values.min(), values.max()]).all():  # without an array of truth values
         raise Unusable("it contains infinities or NaN")
