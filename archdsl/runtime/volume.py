@@ -95,8 +95,9 @@ def _all_sampled(values: Array, places: Sequence[npt.NDArray[np.float64] | None]
     lengths = [size if at is None else len(at) for at, size in zip(places, values.shape[1:], strict=True)]
     out = np.empty((len(values), *lengths), np.float32)
     at = np.arange(lengths[0], dtype=np.float64) if places[0] is None else places[0]
-    for number in range(lengths[0]):
-        part = _sampled(values, 1, at[number : number + 1])
+    for number, place in enumerate(at.clip(0, values.shape[1] - 1)):
+        first = int(place)  # two slices alone: `take` copies all of an array whose axes are turned
+        part = _sampled(values[:, first : first + 2], 1, np.array([place - first]))
         for axis, others in enumerate(places[1:], 2):
             part = part if others is None else _sampled(part, axis, others)
         out[:, number : number + 1] = part
