@@ -419,7 +419,7 @@ def test_git_shows_changed_specs(tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     spec, child = tmp_path / "nets" / "a.yaml", tmp_path / "nets" / "b.yaml"
     text = "name: a\ninput: 3x8x8\nargs: {w: 4}\nnet: {c: 3x3 conv w, p: gap, f: fc 10}\nvariants: {wide: {w: 8}}\n"
-    spec.write_text(spec)
+    spec.write_text(text)
     child.write_text("extends: a.yaml\nname: b\nargs: {w: 6}\n")
     (tmp_path / ".gitattributes").write_text("*.yaml diff=archdsl\n")
     git(tmp_path, "init", "-q")
