@@ -445,7 +445,7 @@ def test_a_killed_run_has_every_image_once(model: Path, folder: Path, tmp_path: 
         (["--resume", "-o", "x.jsonl"], "E0003"),
         (["--format", "csv", "-o", "x.jsonl"], "E0003"),
         (["--format", "xml"], "E0001"),
-        (["-o", "results"], "E0003"),
+        (["-o", "results"], "E0806"),
         (["-o", "x.txt"], "E0001"),
         ([str(ROOT / "tests" / "support"), "-o", "x.png"], "E0003"),
         (["--batch", "0"], "E0002"),
