@@ -1,10 +1,13 @@
 """Diagnostics: what is wrong, where, and how to repair it; as data, text, JSON and SARIF.
 
-A `Diagnostic` has a stable code, a severity, a short message, a span, labels for further spans, notes and a help line.
+A `Diagnostic` has a stable code, a severity, a short message, a span, labels for further spans, notes, a help line
+and fixes.
 `text` and `machine` print the same data.
 """
 
 from archdsl.diagnostics.diagnostic import Diagnostic as Diagnostic
+from archdsl.diagnostics.diagnostic import Edit as Edit
+from archdsl.diagnostics.diagnostic import Fix as Fix
 from archdsl.diagnostics.diagnostic import Severity as Severity
 from archdsl.diagnostics.error import ArchError as ArchError
 from archdsl.diagnostics.error import error as error

@@ -1,4 +1,4 @@
-"""A diagnostic as data."""
+"""A diagnostic as data, with the edits that repair the file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace the characters of `span` by `text`; an empty span inserts, an empty text removes."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A repair: edits that are applied together. `title` is an imperative, as in ``replace `strid` by `stride` ``.
+
+    A `safe` fix has one reading and keeps the meaning of all that was valid. Others guess, or change the network.
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     code: str
     message: str
@@ -20,6 +40,8 @@ class Diagnostic:
     labels: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
     help: str = ""
+    fixes: tuple[Fix, ...] = ()
+    """Repairs, the best first. At most one of them is applied."""
 
     def sort_key(self) -> tuple[str, int, str]:
         if self.span is None:

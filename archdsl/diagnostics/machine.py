@@ -5,8 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from archdsl.diagnostics.diagnostic import Diagnostic
+from archdsl.diagnostics.diagnostic import Diagnostic, Edit, Fix
 from archdsl.diagnostics.place import Span
+
+
+class EditJson(TypedDict):
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    text: str
+
+
+class FixJson(TypedDict):
+    title: str
+    safe: bool
+    edits: list[EditJson]
 
 
 class DiagnosticJson(TypedDict):
@@ -20,6 +35,7 @@ class DiagnosticJson(TypedDict):
     end_column: int | None
     notes: list[str]
     help: str | None
+    fixes: list[FixJson]
 
 
 def to_json(diagnostics: Sequence[Diagnostic]) -> list[DiagnosticJson]:
@@ -43,9 +59,26 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> list[DiagnosticJson]:
                 "end_column": end_column,
                 "notes": notes,
                 "help": d.help or None,
+                "fixes": [
+                    {"title": fix.title, "safe": fix.safe, "edits": [_edit(edit) for edit in fix.edits]}
+                    for fix in d.fixes
+                ],
             }
         )
     return out
+
+
+def _edit(edit: Edit) -> EditJson:
+    source = edit.span.source
+    (line, column), (end_line, end_column) = source.line_column(edit.span.start), source.line_column(edit.span.end)
+    return {
+        "file": source.name,
+        "line": line,
+        "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
+        "text": edit.text,
+    }
 
 
 def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
@@ -60,6 +93,8 @@ def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
             result["locations"] = [_sarif_location(d.span)]
         if d.labels:
             result["relatedLocations"] = [{**_sarif_location(m.span), "message": {"text": m.text}} for m in d.labels]
+        if d.fixes:
+            result["fixes"] = [_sarif_fix(fix) for fix in d.fixes]
         results.append(result)
     rules = [{"id": code} for code in sorted({d.code for d in diagnostics})]
     driver = {"name": "archdsl", "version": version, "rules": rules}
@@ -71,7 +106,19 @@ def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
 
 
 def _sarif_location(span: Span) -> dict[str, Any]:
+    return {"physicalLocation": {"artifactLocation": {"uri": span.source.name}, "region": _sarif_region(span)}}
+
+
+def _sarif_region(span: Span) -> dict[str, int]:
     line, column = span.source.line_column(span.start)
     end_line, end_column = span.source.line_column(span.end)
-    region = {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
-    return {"physicalLocation": {"artifactLocation": {"uri": span.source.name}, "region": region}}
+    return {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
+
+
+def _sarif_fix(fix: Fix) -> dict[str, Any]:
+    changes: dict[str, list[dict[str, Any]]] = {}
+    for edit in fix.edits:
+        replacement = {"deletedRegion": _sarif_region(edit.span), "insertedContent": {"text": edit.text}}
+        changes.setdefault(edit.span.source.name, []).append(replacement)
+    listed = [{"artifactLocation": {"uri": uri}, "replacements": made} for uri, made in changes.items()]
+    return {"description": {"text": fix.title}, "artifactChanges": listed}

@@ -108,6 +108,7 @@ def test_as_json_it_is_a_contract(tmp_path: Path) -> None:
         "end_column",
         "notes",
         "help",
+        "fixes",
     ]
     assert found["file"] == str(path)
     assert [found[key] for key in ("line", "column", "end_line", "end_column")] == [6, 9, 6, 12]

@@ -18,6 +18,8 @@ import archdsl
 from archdsl.diagnostics import (
     ArchError,
     Diagnostic,
+    Edit,
+    Fix,
     Label,
     Report,
     Source,
@@ -362,8 +364,25 @@ def test_json_tells_the_same() -> None:
         "end_column": 14,
         "notes": [],
         "help": "did you mean `conv`?",
+        "fixes": [],
     }
     json.dumps(item)
+
+
+def test_the_edits_of_a_fix_have_positions() -> None:
+    source = Source("a.yaml", "net:\n  a: x\n")
+    fix = Fix("write `relu`", (Edit(Span(source, 10, 11), "relu"), Edit(Span(source, 0, 0), "# \n")), safe=False)
+    found = [Diagnostic("E0301", "unknown op", Span(source, 10, 11), fixes=(fix,))]
+    (item,) = to_json(found)
+    assert [(edit["line"], edit["column"], edit["end_column"]) for edit in item["fixes"][0]["edits"]] == [
+        (2, 6, 7),
+        (1, 1, 1),
+    ]
+    (result,) = to_sarif(found, "1.0")["runs"][0]["results"]
+    (change,) = result["fixes"][0]["artifactChanges"]
+    assert change["artifactLocation"] == {"uri": "a.yaml"}
+    assert [made["insertedContent"]["text"] for made in change["replacements"]] == ["relu", "# \n"]
+    assert change["replacements"][0]["deletedRegion"]["endColumn"] == 7
 
 
 def test_sarif_tells_the_same() -> None:
