@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -15,12 +15,12 @@ from archdsl.elaborate import elaborate
 from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.library.claims import Verdict, check_claims, differences
 from archdsl.library.reasons import likely
-from archdsl.network import Network, as_network, label_note, size_text
+from archdsl.network import Network, as_network, known_network, label_note, size_text
 from archdsl.progress import Progress
 from archdsl.source import Map, Tree
 from archdsl.spec.find import SpecLocation, find_spec, read_source, spec_files
 from archdsl.spec.models import names_model
-from archdsl.spec.open import Spec, document_of, from_source
+from archdsl.spec.open import Spec, document_of, from_known_source, from_source
 
 _SHOWN = 4
 """Names of variants in a note."""
@@ -148,18 +148,57 @@ def _check_network(out: _Findings, opened: Spec | None, settings: _Settings, own
     try:
         document = document_of(opened, size)
         net = Network(document, elaborate(document, args), args)
-        out.add(net.graph.notes, net.name)
-        out.add(label_note(document, net.classes, own and not args), net.name)
-        net.recipe  # noqa: B018 - raises if the preprocessing does not match the input
     except ArchError as problem:
         out.add(problem.diagnostics, opened.name)
         return
-    if not args and size is None and document.claims:
-        verdicts = check_claims(document.claims, net.totals)
+    if _check_facts(out, net, own and not args) and not args and size is None:
+        _check_claims(out, net, why)
+
+
+def _check_facts(out: _Findings, net: Network, own: bool) -> bool:
+    """Check the preprocessing and the labels of a complete network; return whether they are valid."""
+    out.add(net.graph.notes, net.name)
+    try:
+        out.add(label_note(net.document, net.classes, own), net.name)
+        net.recipe  # noqa: B018 - raises if the preprocessing does not match the input
+    except ArchError as problem:
+        out.add(problem.diagnostics, net.name)
+        return False
+    return True
+
+
+def _check_claims(out: _Findings, net: Network, why: bool) -> None:
+    if net.document.claims:
+        verdicts = check_claims(net.document.claims, net.totals)
         if why:
             verdicts = tuple(v if v.holds else replace(v, reason=likely(v, net.graph)) for v in verdicts)
         out.verdicts[net.name] = verdicts
         out.add(differences(verdicts), net.name)
+
+
+def check_source(source: Source) -> Iterator[tuple[CheckedSpec, Network]]:
+    """Check a text step by step: yield the report of its own network, then the report with each further variant.
+
+    The first report has no claims yet; the last is that of `check`. The network is that of the text, incomplete if it
+    has errors. Nothing is raised: a reader can stop after any step.
+    """
+    out, settings = _Findings(source.name), _Settings({}, None, False)
+    opened, unread = from_known_source(source)
+    net = known_network(opened, unread)
+    if unread is None:
+        out.networks.append(net.name)
+    valid = False
+    if net.problem is None:
+        valid = _check_facts(out, net, own=True)
+    else:
+        out.add(net.problem.diagnostics, "" if unread else net.name)
+    yield out.result(), net
+    if valid:
+        _check_claims(out, net, settings.why)
+    for name in _variants(opened.tree) if unread is None else ():
+        yield out.result(), net
+        _check_network(out, _opened(out, source, name), settings, own=False)
+    yield out.result(), net
 
 
 def _variants(tree: Tree) -> tuple[str, ...]:

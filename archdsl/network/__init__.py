@@ -6,6 +6,7 @@ from archdsl.network.network import OutputKind as OutputKind
 from archdsl.network.open import ArgValue as ArgValue
 from archdsl.network.open import InputSize as InputSize
 from archdsl.network.open import as_network as as_network
+from archdsl.network.open import known_network as known_network
 from archdsl.network.open import load as load
 from archdsl.network.open import loads as loads
 from archdsl.network.open import open_network as open_network

@@ -119,6 +119,11 @@ def from_spec(text: str, name: str, args: Mapping[str, object], size: str | None
     return _network(*from_known_source(decode(text.encode(), name), None), args, size, False)
 
 
+def known_network(spec: Spec, unread: ArchError | None) -> Network:
+    """Return the network of a spec as `from_known_source` returns it, incomplete if it has errors. Raises nothing."""
+    return _network(spec, unread, {}, None, True)
+
+
 def _network(
     spec: Spec, unread: ArchError | None, args: Mapping[str, object], size: str | None, partial: bool
 ) -> Network:
