@@ -2,7 +2,7 @@
 PYTHON ?= python
 COUNT ?= 1000
 
-.PHONY: help test lint format docs search bench smoke platforms
+.PHONY: help test lint format docs site search bench smoke platforms
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ docs:  ## rewrite what programs make: outputs in pages, tables, pictures, docs/e
 	$(PYTHON) tools/docs.py
 	$(PYTHON) -m pytest -n 0 tests/diagnostics/test_explain.py --update-goldens
 	$(PYTHON) -m archdsl schema -o docs/archdsl.schema.json --force
+
+site:  ## the documentation site, in build/site; needs pip install '.[docs]'
+	$(PYTHON) -m sphinx -W -q -b html docs build/site
 
 search:  ## random networks, wrong specs, planted bugs, fuzzing; COUNT=1000
 	$(PYTHON) -m tests.search.random_networks --count $(COUNT) --seed 0
