@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.diagnostics.arguments import conflict
 from archdsl.files.atomic import atomic_write
 from archdsl.files.overwrite_marks import has_mark
+from archdsl.prediction.picture import split_frame
 from archdsl.prediction.predictor import AnyArray
 from archdsl.prediction.result import Missed, PictureFile, Prediction, Row
 from archdsl.progress import watched
@@ -35,8 +35,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 class MapWriter:
     """Explains each sample of a prediction, and writes `NAME.METHOD.png` and `NAME.METHOD.npz` to `folder`.
 
-    `explainer` and `recipe` are set before the first sample. `inputs` are files that no map may replace. Threads may
-    call it at the same time.
+    `explainer` and `recipe` are set, and the names of all samples reserved, before the first sample. `inputs` are files
+    that no map may replace. Threads may call it at the same time.
     """
 
     folder: Path
@@ -45,9 +45,13 @@ class MapWriter:
     inputs: tuple[str | Path, ...]
     explainer: Explainer | None = None
     recipe: Recipe | None = None
-    written: dict[str, str] = field(default_factory=dict)
-    """The sample of each name so far."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    owners: dict[str, str] = field(default_factory=dict)
+    """The sample that has each name."""
+
+    def reserve(self, samples: Iterable[str]) -> None:
+        """Give each name to the first sample that has it, also if another run, such as a shard, writes it."""
+        for sample in samples:
+            self.owners.setdefault(_stem(sample), sample)
 
     def __call__(self, sample: Array, outputs: Mapping[str, AnyArray], row: Prediction) -> Row:
         """Return the prediction with the file of its overlay, or the error of this sample."""
@@ -65,18 +69,21 @@ class MapWriter:
         return replace(row, file=PictureFile(path, found.text().replace("\n", ": ")), notes=(*row.notes, *notes))
 
     def _write(self, found: Attribution, row: Prediction) -> Path:
-        frame = "" if row.frame is None else f"-{row.frame}"
-        name = Path(row.image.removesuffix(f"#{row.frame}")).name
-        stem = (_SUFFIX.sub("", name) or name) + frame
-        with self.lock:
-            other = self.written.setdefault(stem, row.image)
-        if other != row.image:
+        stem = _stem(row.image)
+        if (other := self.owners[stem]) != row.image:
             raise conflict(f"the maps of `{other}` and `{row.image}` have the same name `{stem}`", "rename an image")
         path = self.folder / f"{stem}.{found.method}.png"
         for target, data in ((path.with_suffix(".npz"), _arrays(found)), (path, _picture(found))):
             with atomic_write(target, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
                 file.write(data)
         return path
+
+
+def _stem(sample: str) -> str:
+    """The name of a map of a sample, which may be a frame, `NAME#3`."""
+    name, frame = split_frame(sample)
+    name = Path(name).name
+    return (_SUFFIX.sub("", name) or name) + frame
 
 
 def _arrays(found: Attribution) -> bytes:

@@ -13,6 +13,7 @@ from archdsl.analysis.head import has_pixels, last_map, logits_node
 from archdsl.diagnostics import closest, error
 from archdsl.diagnostics.arguments import conflict
 from archdsl.graph import Graph, Node, needed_for
+from archdsl.runtime.devices import place_of
 
 
 def explained_node(graph: Graph, path: str | None) -> Node:
@@ -103,9 +104,11 @@ def build(graph: Graph, weights: Mapping[str, Any], layer: str | None, device: s
     from archdsl.backends.torch.module import usable_device
     from archdsl.backends.torch.node import node_module
 
-    if device.startswith("tensorrt"):
+    wanted = place_of(device)
+    if wanted.kind == "tensorrt":
         raise conflict("Grad-CAM runs in PyTorch, which has no device `tensorrt`", "use cpu, cuda or auto")
-    place = usable_device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    place = usable_device(auto if wanted.kind == "auto" else wanted.torch)
     node = explained_node(graph, layer)
     needed = sorted(needed_for(graph.nodes, {next(iter(graph.outputs.values()))}) - {*graph.inputs})
     modules = {i: node_module(graph.nodes[i], weights).to(place) for i in needed}

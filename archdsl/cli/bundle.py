@@ -58,8 +58,9 @@ def command(
     from archdsl.diagnostics.machine import to_json
     from archdsl.report.table import in_bytes
     from archdsl.serving.bundle import bundle
+    from archdsl.spec.open import parse_overrides
 
-    result = bundle(spec, args=args, input=size, progress=console.progress, **options)
+    result = bundle(spec, args=parse_overrides(args), input=size, progress=console.progress, **options)
     console.print_diagnostics(result.notes)
     if format == "json":
         files = [{"path": str(file.path), "bytes": file.size} for file in result.files]

@@ -118,6 +118,7 @@ def command(
     from archdsl.prediction.destination import destination
     from archdsl.spec.open import parse_overrides
 
+    engine = engine or ("ray" if ray else None)
     parts = options["shard"] is not None or engine is not None
     maps, chunk = options["method"] is not None, options.pop("chunk")
     target = destination(format, output, pictures, resume, options["outputs"], parts, maps, chunk)
@@ -149,7 +150,7 @@ def command(
 
 
 def _engine(name: str | None, options: dict[str, str]) -> Any:
-    if name is None and not options:
+    if name is None:
         return None
     from archdsl.prediction.ray_engine import RayEngine
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archdsl.diagnostics.arguments import check_choice, conflict
-from archdsl.prediction.parts import SUFFIXES
+from archdsl.prediction.parts import SUFFIXES, table_format
 from archdsl.prediction.picture import FORMATS
 from archdsl.prediction.tables import TABLES, TableFormat
 
@@ -63,8 +63,8 @@ def destination(
         if output == "-":
             raise conflict("`output` is the file or the folder of the images", help="for a table add `--format jsonl`")
         return Destination(format, None, pictures if output is None else output, ".")
-    if named not in (None, format):
-        raise conflict(f"`{output}` is a file of the format {named}, not {format}", help="leave out `--format`")
+    if output is not None:
+        table_format(output, format)
     if output is None or output == "-":
         for name, needs in (("resume", resume), ("outputs", bool(outputs)), ("parquet", format == "parquet")):
             if needs:

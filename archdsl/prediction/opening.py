@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range
+from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range, check_type
 from archdsl.network import Network, as_network, label_note
 from archdsl.network.checks import MAX_SEED
 from archdsl.progress import Watch, watched
@@ -47,6 +47,7 @@ class ModelSource:
         if self.seed is not None:
             check_range("seed", self.seed, 0, MAX_SEED)
         check_choice("precision", self.precision, DTYPES)
+        check_type("cam", self.cam, "True or False", bool)
 
     @property
     def files(self) -> tuple[str | Path, ...]:

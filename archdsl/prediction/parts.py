@@ -22,13 +22,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archdsl.backends.onnx.external import model_files
 from archdsl.diagnostics import error
-from archdsl.files.atomic import OutputFile, atomic_write, directory_lock
+from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.files.atomic import OutputFile, atomic_write, directory_lock, make_folder, sha256
 from archdsl.prediction.result import Prediction, Row
 from archdsl.prediction.tables import TABLES, Columns, TableFormat
 
 SUFFIXES: dict[str, TableFormat] = {".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 MANIFEST = "_manifest.json"
+
+
+def table_format(output: str | Path, format: str | None = None) -> tuple[TableFormat, bool]:
+    """Return the format of a table, by default that of its suffix or else `jsonl`, and whether `output` is one file.
+
+    Raises E0001 for an unknown format, E0003 for a file of another format.
+    """
+    suffix = None if os.path.isdir(output) else SUFFIXES.get(Path(output).suffix.lower())
+    if format is not None:
+        check_choice("format", format, TABLES)
+        if suffix not in (None, format):
+            raise conflict(f"`{output}` is a file of the format {suffix}, not {format}", help="leave out `--format`")
+    return next((known for known in TABLES if known == format), suffix or "jsonl"), suffix is not None
 
 
 def write_table(
@@ -133,11 +148,7 @@ class ResultFolder:
         Raises E0831 if it has files of another run, E0832 if chunks are finished and `resume` is not set, E07xx if it
         cannot be written.
         """
-        try:
-            os.makedirs(self.folder, exist_ok=True)
-        except OSError as problem:
-            message = f"cannot create the folder `{self.folder}`: {problem.strerror}"
-            raise error("E0701", message, status=2) from None
+        make_folder(self.folder)
         path = self.folder / MANIFEST
         with directory_lock(self.folder):
             if path.is_file() or any(self.folder.glob("part-*")):
@@ -178,6 +189,11 @@ class ResultFolder:
         for number, numbered in groupby(rows, itemgetter(0)):
             own = map(itemgetter(1), numbered)
             write_table(own, self.path(number), self.format, self.columns, len(chunks[number]), force=True)
+
+
+def model_digest(model: Path) -> str:
+    """Return a hash of a model with its external data."""
+    return digest(sha256(file).encode() for file in model_files(model))
 
 
 def digest(parts: Iterable[bytes]) -> str:

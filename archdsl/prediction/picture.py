@@ -27,7 +27,6 @@ FORMATS = {
     ".tiff": "TIFF",
 }
 """Pillow's format by file suffix."""
-_FRAME = re.compile(r"(.*?)(#\d+)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +65,20 @@ class PictureWriter:
         """Return the file of the picture of an image; of a frame, `NAME-FRAME.MODEL.png`."""
         if not is_folder(self.output):
             return self.output
-        name, frame = _FRAME.fullmatch(image).groups()  # type: ignore[union-attr]  # matches any text
+        name, frame = split_frame(image)
         model = re.sub(r"[^A-Za-z0-9_-]+", "_", model)[:80]  # the name comes from the file and may contain anything
-        return self.output / f"{Path(name).stem}{frame.replace('#', '-') if frame else ''}.{model}.png"
+        return self.output / f"{Path(name).stem}{frame}.{model}.png"
 
     def reserve(self, images: Iterable[str], model: str) -> None:
         """Give each name to the first image that has it, also if another run, such as a shard, writes it."""
         for image in images:
             self.written.setdefault(self.path(image, model), image)
+
+
+def split_frame(sample: str) -> tuple[str, str]:
+    """Return the file of a sample, and for the frame `NAME#3` the ending `-3` of what is written for it."""
+    name, mark, number = sample.rpartition("#")
+    return (name, f"-{number}") if mark and number.isdecimal() else (sample, "")
 
 
 def is_folder(output: str | Path) -> bool:

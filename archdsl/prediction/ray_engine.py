@@ -15,14 +15,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from archdsl.backends.onnx.external import model_files
 from archdsl.diagnostics import ArchError, error
-from archdsl.diagnostics.arguments import check_choice
-from archdsl.files.atomic import sha256
+from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range, check_type
 from archdsl.packages import require_package
 from archdsl.prediction.inputs import Sample
+from archdsl.prediction.parts import model_digest
 from archdsl.prediction.predictor import Predictor
 from archdsl.prediction.result import Row
 from archdsl.prediction.stream import Job, Piece
+
+_LEAST_CPUS, _MOST = 0.001, 2**53
+"""A task without a CPU would have no limit on how many run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class RayEngine:
     `address` is that of `ray.init` (None: `RAY_ADDRESS`, else a new local cluster). Each task gets `num_cpus`, which is
     also its number of threads, `num_gpus`, `memory` in bytes and custom `resources`; Ray repeats it `max_retries` times
     if its worker or its node is lost. The workers need archdsl, and the images under the same names: a shared file
-    system or URLs of a store. The rows come back to this process.
+    system or URLs of a store. The rows come back to this process. Raises E0002 or E0004 for other values.
     """
 
     address: str | None = None
@@ -42,14 +46,23 @@ class RayEngine:
     resources: Mapping[str, float] = field(default_factory=dict)
     max_retries: int = 3
 
+    def __post_init__(self) -> None:
+        check_type("address", self.address, "an address, or None", str, type(None))
+        check_mappings(resources=self.resources)
+        amounts = {"num_gpus": self.num_gpus, "memory": self.memory or 0, **self.resources}
+        for name, amount in amounts.items():
+            check_range(name, amount, 0, _MOST, whole=False)
+        check_range("num_cpus", self.num_cpus, _LEAST_CPUS, _MOST, whole=False)
+        check_range("max_retries", self.max_retries, 0, _MOST)
+
     @classmethod
     def from_texts(cls, options: Mapping[str, str]) -> RayEngine:
-        """Return the engine for options as text; `resources` is JSON. Raises E0001 or E0002."""
+        """Return the engine for options as text; `resources` is JSON. Raises E0001, E0002 or E0004."""
         values: dict[str, Any] = {}
         for name, text in options.items():
             check_choice("ray", name, cls.__dataclass_fields__)
             try:
-                values[name] = text if name == "address" else _numbers(json.loads(text), name)
+                values[name] = text if name == "address" else json.loads(text)
             except ValueError:
                 example = '{"tpu": 1}' if name == "resources" else "1"
                 raise error(
@@ -81,9 +94,8 @@ class RayEngine:
 
     def _run(self, ray: Any, job: Job, chunks: Iterable[tuple[int, Sequence[Sample]]]) -> Iterator[Piece]:
         most = 2 * self._places(ray.cluster_resources())
-        data = job.model.with_name(f"{job.model.name}.data")
-        files = {path.name: path.read_bytes() for path in (job.model, data) if path.is_file()}
-        shipped, key = [ray.put(files)], f"{sha256(job.model)} {job.device} {self.num_cpus}"
+        files = {path.name: path.read_bytes() for path in model_files(job.model)}
+        shipped, key = [ray.put(files)], f"{model_digest(job.model)} {job.device} {self.num_cpus}"
         job = replace(job, workers=max(int(self.num_cpus), 1), threads=1)
         wanted = {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus, "resources": dict(self.resources)}
         options = {**wanted, "memory": self.memory, "max_retries": self.max_retries}
@@ -116,15 +128,6 @@ class RayEngine:
                 has = f"{available.get(name, 0):g}"
                 raise _failed(f"a task needs {amount:g} {name}, the cluster has {has}", "ask for less, or add a node")
         return max(int(min(available.get(name, 0) / amount for name, amount in wanted.items() if amount)), 1)
-
-
-def _numbers(value: Any, name: str) -> Any:
-    """Raises ValueError for a value that is not one of `name`."""
-    numbers = list(value.values()) if name == "resources" and isinstance(value, dict) else [value]
-    whole = name == "max_retries"
-    if not all(type(n) in ((int,) if whole else (int, float)) and n >= 0 for n in numbers):
-        raise ValueError(name)
-    return value
 
 
 def _failed(why: str, help: str = "") -> ArchError:

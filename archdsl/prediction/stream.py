@@ -20,14 +20,13 @@ from typing import Protocol, Self, TypeVar
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import check_choice, conflict
-from archdsl.files.atomic import sha256
 from archdsl.prediction.inputs import Entry, Remote, Sample, find_samples, sample_name
 from archdsl.prediction.opening import ModelSource
-from archdsl.prediction.parts import SUFFIXES, ResultFolder, digest, write_table
+from archdsl.prediction.parts import ResultFolder, digest, model_digest, table_format, write_table
 from archdsl.prediction.picture import PictureWriter
 from archdsl.prediction.predictor import Predictor, Reading, open_predictor
 from archdsl.prediction.result import Missed, ModelInfo, Row
-from archdsl.prediction.tables import TABLES, Columns, TableFormat
+from archdsl.prediction.tables import Columns, TableFormat
 from archdsl.progress import Watch, watched
 from archdsl.runtime.images import Source
 from archdsl.runtime.session import Device, Tuning
@@ -195,15 +194,13 @@ class PredictStream:
         `resume`, finished chunks of the folder are left as they are; `force` replaces a file. After a kill at any
         moment, a run with `resume` completes the folder, in which every image then is once.
 
-        Raises E0001 for an unknown format, E0003 for arguments that exclude each other, E0831 for a folder of another
-        run, E0832 for finished chunks without `resume`, E0834 for outputs that do not fit an array, E07xx for a file
-        that cannot be written.
+        Raises E0001 for an unknown format, E0003 for a file of another format and for `resume` with a file, E0831 for a
+        folder of another run, E0832 for finished chunks without `resume`, E0834 for outputs that do not fit an array,
+        E07xx for a file that cannot be written.
         """
         path = Path(output)
-        suffix = SUFFIXES.get(path.suffix.lower())
-        format = format or suffix or "jsonl"
-        check_choice("format", format, TABLES)
-        if suffix is None or path.is_dir():
+        format, one = table_format(path, format)
+        if not one:
             folder = ResultFolder(path, format, self.columns)
             finished = folder.begin(self._manifest(format), self.chunks, resume)
             folder.write(self.numbered(finished), self.chunks)
@@ -236,14 +233,12 @@ class PredictStream:
 
     def _manifest(self, format: TableFormat) -> dict[str, object]:
         """All that decides the rows, with hashes of the model and the list."""
-        data = self.job.model.with_name(f"{self.job.model.name}.data")
-        model = digest(sha256(file).encode() for file in (self.job.model, data) if file.is_file())
         names = (sample_name(sample).encode("utf-8", "surrogatepass") for sample in self.samples)
         return {
             "archdsl": __version__,
             "onnxruntime": self.info.onnxruntime,
             "provider": self.info.provider,
-            "model": model,
+            "model": model_digest(self.job.model),
             "format": format,
             "top": self.job.reading.top,
             "outputs": self.job.reading.outputs,

@@ -5,6 +5,7 @@ Such a file has the recipe in its metadata under another key than other files, s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,23 +71,26 @@ def without_preprocessing(model: ModelProto) -> bool:
     inside = {output for node in graph.node if node.name.startswith(PREFIX) for output in node.output}
     read_by_network = {name for node in graph.node if not node.name.startswith(PREFIX) for name in node.input}
     entries = [value for value in graph.value_info if value.name in inside & read_by_network]
-    _replace(graph.node, [node for node in graph.node if not node.name.startswith(PREFIX)])
-    _replace(graph.initializer, [item for item in graph.initializer if not item.name.startswith(PREFIX)])
-    _replace(graph.input, entries)
+    for field in (graph.node, graph.initializer):
+        _keep(field, lambda item: not item.name.startswith(PREFIX))
+    del graph.input[:]
+    graph.input.extend(entries)
     return True
 
 
 def only_preprocessing(model: ModelProto) -> None:
     """Keep the preprocessing of a model alone: its output is the network's input."""
     graph = model.graph
-    nodes = [node for node in graph.node if node.name.startswith(PREFIX)]
-    _replace(graph.node, nodes)
-    _replace(graph.initializer, [item for item in graph.initializer if item.name.startswith(PREFIX)])
-    made = {output for node in nodes for output in node.output} - {name for node in nodes for name in node.input}
-    _replace(graph.output, [value for value in graph.value_info if value.name in made])
+    for field in (graph.node, graph.initializer):
+        _keep(field, lambda item: item.name.startswith(PREFIX))
+    made = {output for node in graph.node for output in node.output}
+    made -= {name for node in graph.node for name in node.input}
+    del graph.output[:]
+    graph.output.extend(value for value in graph.value_info if value.name in made)
 
 
-def _replace(field: Any, items: list[Any]) -> None:
-    copies = [type(item).FromString(item.SerializeToString()) for item in items]
-    del field[:]
-    field.extend(copies)
+def _keep(field: Any, wanted: Callable[[Any], bool]) -> None:
+    """Delete the other items in place: a copy would need the memory of all weights."""
+    for number in reversed(range(len(field))):
+        if not wanted(field[number]):
+            del field[number]

@@ -8,12 +8,11 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from archdsl.backends.onnx.external import LOCATION
 from archdsl.files.cache import cache_folder
 
 Range = tuple[tuple[int, ...], tuple[int, ...]]
 """The smallest and the largest shape of an input, batch first."""
-_EXTERNAL = b"\n\x08location"
-"""The key of an ONNX tensor that is in another file."""
 
 
 def cache_options(model: Path | bytes, version: str) -> dict[str, str]:
@@ -41,10 +40,10 @@ def _digest(model: Path | bytes) -> str:
     try:
         with open(model, "rb") if isinstance(model, Path) else io.BytesIO(model) as file:
             while piece := file.read(1 << 24):
-                if _EXTERNAL in tail + piece:
+                if LOCATION in tail + piece:
                     return ""
                 digest.update(piece)
-                tail = piece[-len(_EXTERNAL) :]
+                tail = piece[-len(LOCATION) :]
     except OSError:
         return ""
     return digest.hexdigest()[:32]
@@ -53,7 +52,7 @@ def _digest(model: Path | bytes) -> str:
 def shape_options(inputs: Sequence[tuple[str, Sequence[int | str | None]]], ranges: Sequence[Range]) -> dict[str, str]:
     """Return the profile of free sizes: the range of each input, with the largest shape as the fastest.
 
-    None if the ranges do not fit the inputs, or no size is free: TensorRT then derives the range from the inputs that
+    Empty if the ranges do not fit the inputs, or no size is free: TensorRT then derives the range from the inputs that
     it gets, and builds a new engine for each larger one.
     """
     if len(ranges) != len(inputs) or all(isinstance(size, int) for _, shape in inputs for size in shape):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from archdsl.backends.onnx import protobuf
+from archdsl.backends.onnx.external import model_files
 from archdsl.files.atomic import WrittenFile, atomic_write
 from archdsl.files.atomic import sha256 as file_sha256
 from archdsl.files.disk import BLOCK
@@ -47,9 +48,9 @@ def content_sha256(path: Path) -> str:
 
 
 def data_sha256(path: Path) -> str | None:
-    """Return the SHA-256 of the model's external data file; None without one."""
-    data = path.with_name(f"{path.name}.data")
-    return file_sha256(data) if data.is_file() else None
+    """Return the SHA-256 of the model's external data file; of several, that of their hashes; None without one."""
+    hashes = [file_sha256(data) for data in model_files(path)[1:]]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest() if len(hashes) > 1 else next(iter(hashes), None)
 
 
 def write(path: Path, facts: dict[str, Any]) -> WrittenFile:

@@ -140,6 +140,8 @@ def test_networks_that_a_method_cannot_explain(text: str, method: Any, code: str
         ({"method": "gradcam", "layer": "fc"}, "E0881", "no spatial axes"),
         ({"method": "gradcam", "layer": "input"}, "E0881", "it is the input"),
         ({"method": "gradcam", "precision": "fp16"}, "E0003", "computes in fp32"),
+        ({"method": "gradcam", "device": None}, "E0001", "auto, cpu, cuda"),
+        ({"cam": "yes"}, "E0004", "True or False"),
         ({"method": "gradcam", "device": "tensorrt"}, "E0003", "no device `tensorrt`"),
         ({"method": "occlusion", "window": (1, 2, 3)}, "E0002", "has 3 numbers"),
         ({"method": "occlusion", "window": 13}, "E0002", "from 1 to 12"),

@@ -82,6 +82,16 @@ def test_files_are_equal_and_replaced_only_if_archdsl_wrote_them(images: Path, m
     assert [problem.code for problem in maps()] == ["E0703"] and png.read_bytes() == b"my own"
 
 
+def test_a_name_of_a_map_belongs_to_the_first_image_in_all_shards(images: Path, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more" / "a.png"
+    other.parent.mkdir()
+    Image.fromarray(picture()).save(other)
+    with archdsl.attribute_stream(model, [images / "a.png", other], tmp_path / "heat", chunk=1, shard="2/2") as stream:
+        (row,) = stream
+    assert isinstance(row, Missed) and row.problems[0].code == "E0003"
+    assert not list((tmp_path / "heat").iterdir())
+
+
 def test_two_images_of_one_name(images: Path, model: Path, tmp_path: Path) -> None:
     other = tmp_path / "more" / "a.png"
     other.parent.mkdir()
@@ -192,5 +202,7 @@ def test_notes_on_the_image_are_kept(tmp_path: Path) -> None:
 def test_names_of_maps(name: str, frame: int | None, stem: str, tmp_path: Path) -> None:
     found = archdsl.attribute(bright(), picture(), weights=WEIGHTS)
     row = Prediction(name, None, (), None, None, (), 0.0, (), frame)
-    path = MapWriter(tmp_path, None, False, ())._write(found, row)
+    writer = MapWriter(tmp_path, None, False, ())
+    writer.reserve([name])
+    path = writer._write(found, row)
     assert path == tmp_path / f"{stem}.cam.png" and path.is_file()

@@ -20,6 +20,7 @@ import archdsl
 from archdsl import ops
 from archdsl.backends.onnx import encode
 from archdsl.backends.onnx import write as onnx_write
+from archdsl.backends.onnx.external import model_files
 from archdsl.backends.onnx.half_precision import ONNX_TYPES
 from archdsl.backends.onnx.plan import ValueInfo, plan
 from archdsl.backends.onnx.records import Dtype, OnnxNode
@@ -475,6 +476,24 @@ def test_only_our_own_model_is_replaced(tmp_path: Path) -> None:
     refused("E0703", graph, initial(graph), tmp_path / "b.onnx", external_data=True)
     assert sorted(os.listdir(tmp_path)) == ["a.onnx", "a.onnx.data", "b.onnx.data"]
     refused("E0702", graph, initial(graph), target, inputs=[target], force=True)
+
+
+def test_the_files_of_a_model_are_those_that_it_names(tmp_path: Path) -> None:
+    value = onnx.numpy_helper.from_array(np.zeros(600, np.float32), "w")
+    long = "n" * 130  # its length has two bytes
+    for names in ([], ["w.bin"], [f"{long}.data", "b.data"], ["../outside.bin"], ["missing"]):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        tensors = []
+        for name in names:
+            onnx.external_data_helper.set_external_data(value, name)
+            tensors.append(onnx.TensorProto.FromString(value.SerializeToString()))
+            if name != "missing":
+                (tmp_path / "in" / name).touch()
+        model = tmp_path / "in" / "m.onnx"
+        model.write_bytes(onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], tensors)).SerializeToString())
+        beside = [model.with_name(name) for name in sorted(names) if name not in ("../outside.bin", "missing")]
+        assert model_files(model) == (model, *beside)
+    assert model_files(tmp_path / "none.onnx") == ()
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,48 @@ def test_options_have_the_names_of_ray() -> None:
         with pytest.raises(ArchError) as caught:
             RayEngine.from_texts({name: text})
         assert caught.value.diagnostics[0].code == "E0002"
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"num_cpus": -1}, "E0002"),
+        ({"num_cpus": 0}, "E0002"),
+        ({"num_gpus": float("nan")}, "E0002"),
+        ({"max_retries": True}, "E0002"),
+        ({"resources": 3}, "E0004"),
+        ({"resources": {"tpu": -1}}, "E0002"),
+        ({"address": 6379}, "E0004"),
+    ],
+)
+def test_wrong_values(options: dict[str, Any], code: str) -> None:
+    with pytest.raises(ArchError) as caught:
+        RayEngine(**options)
+    assert caught.value.diagnostics[0].code == code
+
+
+def test_the_data_of_a_model_is_shipped_and_decides_the_worker_s_model(tmp_path: Path) -> None:
+    """A Ray that runs tasks at once, in this process."""
+    model, image = tmp_path / "net.onnx", tmp_path / "a.png"
+    Image.fromarray(np.full((8, 8, 3), 200, np.uint8)).save(image)
+    net = archdsl.loads("name: net\ninput: 3x8x8\nnet: [3x3 conv 64, gap, fc 3]")
+    put: list[dict[str, bytes]] = []
+    ray = SimpleNamespace(
+        cluster_resources=lambda: {"CPU": 1.0},
+        put=lambda files: put.append(files) or len(put),
+        remote=lambda **_: lambda _: SimpleNamespace(remote=lambda key, *_: key),
+        get=lambda key: [key],
+    )
+    keys = []
+    for _ in range(2):  # the second file of weights has another name
+        net.to_onnx(model, external_data=True)
+    data = tmp_path / "net.onnx.2.data"
+    for value in (0, 1):
+        data.write_bytes(data.read_bytes()[:-4] + np.float32(value).tobytes())
+        with archdsl.predict_stream(model, image) as stream:
+            ((_, (key,)),) = RayEngine()._run(ray, stream.job, [(0, stream.samples)])
+        keys.append(key)
+    assert [sorted(files) for files in put] == [["net.onnx", "net.onnx.2.data"]] * 2 and keys[0] != keys[1]
 
 
 def test_a_resource_that_no_node_has_is_an_error_and_not_a_wait() -> None:

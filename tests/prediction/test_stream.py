@@ -452,6 +452,7 @@ def test_a_killed_run_has_every_image_once(model: Path, folder: Path, tmp_path: 
         (["--shard", "5/4"], "E0002"),
         (["--engine", "ray", "--ray", "num_gpu=1"], "E0001"),
         (["--engine", "ray", "--ray", "num_gpus=many"], "E0002"),
+        (["--ray", "num_cpus=0", "--chunk", "3"], "E0002"),
         (["-o", "no/such/x.jsonl"], "E0701"),
     ],
 )
@@ -462,6 +463,28 @@ def test_wrong_arguments(
     result = run("predict", model, CAT, *arguments)
     assert (result.exit_code, f"error[{code}]" in result.stderr) == (2, True), result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_has_the_format_of_its_name(model: Path, tmp_path: Path) -> None:
+    with archdsl.predict_stream(model, CAT) as stream, pytest.raises(ArchError) as caught:
+        stream.write(tmp_path / "x.jsonl", "csv")
+    assert caught.value.diagnostics[0].code == "E0003" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+def test_other_weights_beside_the_model_are_another_run(writes: int, tmp_path: Path) -> None:
+    """Files of archdsl have one of two names for their weights, by turns."""
+    model, net = tmp_path / "net.onnx", archdsl.loads(SPEC.replace("conv 4", "conv 64"))
+    for _ in range(writes):
+        net.to_onnx(model, external_data=True)
+    (data,) = tmp_path.glob("net.onnx*.data")
+    archdsl.predict_stream(model, CAT).write(tmp_path / "rows")
+    values = bytearray(data.read_bytes())
+    values[-5000:] = bytes(5000)
+    data.write_bytes(values)
+    with pytest.raises(ArchError) as caught:
+        archdsl.predict_stream(model, CAT).write(tmp_path / "rows", resume=True)
+    assert caught.value.diagnostics[0].code == "E0831" and "model" in caught.value.diagnostics[0].message
 
 
 def test_a_table_does_not_replace_a_file(model: Path, tmp_path: Path) -> None:

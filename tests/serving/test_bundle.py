@@ -132,5 +132,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = json.loads(done.stdout)
     assert (report["folder"], report["target"]) == (str(Path("models") / "n"), "triton")
     assert "max_batch_size: 4" in Path("models/n/config.pbtxt").read_text()
+    Path("a.yaml").write_text("args: {width: 4}\n" + SPEC.replace("conv 4", "conv width"))
+    done = CliRunner().invoke(main, ["bundle", "a.yaml", "--to", "triton", "-a", "width=8"])
+    assert done.exit_code == 0, done.output
+    assert onnx.load("models/n/1/model.onnx").graph.initializer[0].dims[0] == 8
     text = CliRunner().invoke(main, ["bundle", "n.yaml", "--to", "web"]).output
     assert "N0874" in text and "wrote n-web/index.html" in text and "NOT trained" in text

@@ -202,12 +202,14 @@ def test_half_precision_has_tolerances_of_its_own(here: Path) -> None:
     assert "error[E0823]" in run("verify", "m8.onnx").stderr
 
 
-def test_external_data_is_part_of_it(here: Path) -> None:
-    compiled("--external-data")
+@pytest.mark.parametrize("name", ["m.onnx.data", "m.onnx.2.data"])
+def test_external_data_is_part_of_it(name: str, here: Path) -> None:
+    for _ in range(1 if name == "m.onnx.data" else 2):  # the second file of weights has another name
+        compiled("--external-data")
     assert run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors").exit_code == 0
-    data = bytearray(Path("m.onnx.data").read_bytes())
+    data = bytearray(Path(name).read_bytes())
     data[4096] ^= 1
-    Path("m.onnx.data").write_bytes(data)
+    Path(name).write_bytes(data)
     result = run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors")
     assert result.exit_code == 1 and "does not match the external data" in result.stderr
 

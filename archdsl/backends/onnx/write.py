@@ -7,14 +7,13 @@ be in any order), so at most one tensor is in memory at a time.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archdsl.backends.onnx import absorbed, encode, protobuf
+from archdsl.backends.onnx.external import model_files
 from archdsl.backends.onnx.half_precision import ONNX_TYPES, Precision
 from archdsl.backends.onnx.numbers import Numbers
 from archdsl.backends.onnx.opsets import checked_opset, ir_version
@@ -41,8 +40,6 @@ INLINE = 1024
 ALIGNMENT = 4096
 _MAGIC = DATA_MARK.ljust(ALIGNMENT, b"\0")
 _REPLACEABLE, _REPLACEABLE_DATA = has_mark("onnx"), has_mark("onnx data")
-_LOCATION = 2
-"""The value of an entry that gives the name of the data file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +176,7 @@ def _write_outside(
     with atomic_write(names[0], inputs=inputs, force=force, replaceable=_REPLACEABLE_DATA) as data:
         _write_data(_DataLayout.of(planned, ""), numbers, data, count)
         with directory_lock(target.parent):
-            used = _names(target, names[0].name)
+            used = names[0] in model_files(target)
             data.target = check_target(names[used], inputs=inputs, force=force, replaceable=_REPLACEABLE_DATA)
             for piece in _stream(graph, planned, numbers, head, _DataLayout.of(planned, data.target.name)):
                 count(model.write(piece))
@@ -188,15 +185,6 @@ def _write_outside(
             if _REPLACEABLE_DATA(names[not used]):
                 names[not used].unlink()
     return data.written
-
-
-def _names(model: Path, data: str) -> bool:
-    """Whether an existing model names that file as the one with its weights."""
-    try:
-        with open(model, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return content.find(protobuf.message(_LOCATION, os.fsencode(data))) >= 0
-    except (OSError, ValueError):
-        return False
 
 
 # --- sizes and positions --------------------------------------------------------------------------------------
