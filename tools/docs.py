@@ -22,6 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     "README.md",
+    "docs/overview.md",
     "docs/tour.md",
     "docs/article.md",
     "docs/lengths.md",
@@ -195,21 +196,16 @@ def styled(name: str) -> str:
 
 
 def networks() -> str:
-    """Return the networks of the library by the year of their papers, oldest first."""
-    from archdsl.spec.find import library_files, names_of
-    from archdsl.spec.open import read_spec
+    """Return how many networks the library has, and from which years."""
+    from archdsl.library.catalog import catalog
 
-    years: dict[int, list[str]] = {}
-    total = 0
-    for path in library_files():
-        name, variants = names_of(path)
-        paper = read_spec(path).paper
-        year = paper.year if paper is not None and paper.year is not None else 0
-        years.setdefault(year, []).append(f"[{name}](specs/{path.name}){f' +{len(variants)}' if variants else ''}")
-        total += 1 + len(variants)
-    rows = [f"{total} networks in {len(library_files())} files; `+9` means nine variants in the same file.", ""]
-    rows += ["| year | networks |", "|---|---|"]
-    return "\n".join(rows + [f"| {year or ''} | {', '.join(years[year])} |" for year in sorted(years)]) + "\n"
+    entries = catalog()
+    years = [entry.year for entry in entries if entry.year is not None]
+    return (
+        f"**The library** has {len(entries)} networks of {len({entry.family for entry in entries})} families, published from "
+        f"{min(years)} to {max(years)}.\n`archdsl list` prints them; [docs/library.md](docs/library.md) also has their "
+        "papers and published figures.\n"
+    )
 
 
 def layers() -> str:

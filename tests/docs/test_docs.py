@@ -50,7 +50,7 @@ def text_of(page: str) -> str:
 
 SPECS = [
     (page, n)
-    for page in ("README.md", "docs/language.md", "docs/tour.md")
+    for page in ("README.md", "docs/overview.md", "docs/language.md", "docs/tour.md")
     for n in range(len(BLOCK.findall(text_of(page))))
 ]
 
@@ -90,11 +90,11 @@ def _without_fences(text: str) -> str:
     return re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/article.md"])
+@pytest.mark.parametrize("page", ["docs/overview.md", "docs/article.md"])
 def test_weights_of_torchvision_start_the_network_for_volumes(page: str, tmp_path: Path) -> None:
     torch, torchvision = pytest.importorskip("torch"), pytest.importorskip("torchvision")
     torch.save(torchvision.models.densenet121().state_dict(), tmp_path / "densenet121.pth")
-    docs.save_specs(text_of("README.md"), tmp_path)
+    docs.save_specs(text_of("docs/overview.md"), tmp_path)
     command = re.search(r"archdsl (compile ct\.yaml --weights densenet121\.pth.*)", text_of(page))
     assert command is not None
     args = [sys.executable, "-m", "archdsl", *command[1].split(), "-o", "ct.safetensors"]
