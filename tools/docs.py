@@ -201,9 +201,10 @@ def networks() -> str:
 
     entries = catalog()
     years = [entry.year for entry in entries if entry.year is not None]
+    families = {entry.family for entry in entries}
     return (
-        f"**The library** has {len(entries)} networks of {len({entry.family for entry in entries})} families, published from "
-        f"{min(years)} to {max(years)}.\n`archdsl list` prints them; [docs/library.md](docs/library.md) also has their "
+        f"**The library** has {len(entries)} networks of {len(families)} families, published from {min(years)} to "
+        f"{max(years)}.\n`archdsl list` prints them; [docs/library.md](docs/library.md) also has their "
         "papers and published figures.\n"
     )
 
