@@ -14,7 +14,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, format_o
 @input_option
 @click.option("--why", is_flag=True, help="Search for the reason of each claim that differs: another way of counting.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@format_option("text", "json", "sarif")
+@format_option("text", "json", "sarif", "github")
 @output_option
 @force_option
 @color_option

@@ -1,12 +1,12 @@
-"""Diagnostics for programs: JSON and SARIF."""
+"""Diagnostics for programs: JSON, and annotations of GitHub Actions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from archdsl.diagnostics.diagnostic import Diagnostic, Edit, Fix
-from archdsl.diagnostics.place import Span
+from archdsl.diagnostics.diagnostic import Diagnostic, Edit
+from archdsl.diagnostics.text import escape_control_lines
 
 
 class EditJson(TypedDict):
@@ -81,44 +81,30 @@ def _edit(edit: Edit) -> EditJson:
     }
 
 
-def to_sarif(diagnostics: Sequence[Diagnostic], version: str) -> dict[str, Any]:
-    """Return a SARIF 2.1.0 log with one run, for code-scanning services."""
-    results = []
+def to_github(diagnostics: Sequence[Diagnostic]) -> str:
+    """Return a workflow command of GitHub Actions for each diagnostic: an annotation at its place in a pull request."""
+    lines = []
     for d in diagnostics:
-        text = "\n".join(
-            [d.message, *([d.label] if d.label else []), *d.notes, *([f"help: {d.help}"] if d.help else [])]
-        )
-        result: dict[str, Any] = {"ruleId": d.code, "level": d.severity, "message": {"text": text}}
+        properties = {"title": f"archdsl {d.code}"}
+        place = ""
         if d.span is not None:
-            result["locations"] = [_sarif_location(d.span)]
-        if d.labels:
-            result["relatedLocations"] = [{**_sarif_location(m.span), "message": {"text": m.text}} for m in d.labels]
-        if d.fixes:
-            result["fixes"] = [_sarif_fix(fix) for fix in d.fixes]
-        results.append(result)
-    rules = [{"id": code} for code in sorted({d.code for d in diagnostics})]
-    driver = {"name": "archdsl", "version": version, "rules": rules}
-    return {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
-    }
+            line, column = d.span.source.line_column(d.span.start)
+            place = f"{d.span}: "
+            properties |= {"file": d.span.source.name, "line": str(line), "col": str(column)}
+        text = "\n".join([place + d.message, *([d.label] if d.label else []), *d.notes, *([d.help] if d.help else [])])
+        listed = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+        lines.append(f"::{_COMMANDS[d.severity]} {listed}::{_data(text)}\n")
+    return "".join(lines)
 
 
-def _sarif_location(span: Span) -> dict[str, Any]:
-    return {"physicalLocation": {"artifactLocation": {"uri": span.source.name}, "region": _sarif_region(span)}}
+_COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def _sarif_region(span: Span) -> dict[str, int]:
-    line, column = span.source.line_column(span.start)
-    end_line, end_column = span.source.line_column(span.end)
-    return {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
+def _data(text: str) -> str:
+    """Escape the text of a workflow command, which ends at the end of its line."""
+    shown = "\n".join(escape_control_lines(text))
+    return shown.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _sarif_fix(fix: Fix) -> dict[str, Any]:
-    changes: dict[str, list[dict[str, Any]]] = {}
-    for edit in fix.edits:
-        replacement = {"deletedRegion": _sarif_region(edit.span), "insertedContent": {"text": edit.text}}
-        changes.setdefault(edit.span.source.name, []).append(replacement)
-    listed = [{"artifactLocation": {"uri": uri}, "replacements": made} for uri, made in changes.items()]
-    return {"description": {"text": fix.title}, "artifactChanges": listed}
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -44,6 +44,11 @@ class Page:
     def family(self) -> str:
         return FAMILIES[self.code[1:3]]
 
+    @property
+    def summary(self) -> str:
+        """The first paragraph, on one line."""
+        return " ".join(self.text.split("\n\n")[1].split())
+
 
 @cache
 def codes() -> tuple[str, ...]:

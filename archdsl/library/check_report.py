@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from archdsl.diagnostics import Diagnostic, Severity, escape_control, render_text
 from archdsl.diagnostics.arguments import check_choice
-from archdsl.diagnostics.machine import DiagnosticJson, to_json, to_sarif
+from archdsl.diagnostics.machine import DiagnosticJson, to_github, to_json
 from archdsl.library.claims import Verdict
 from archdsl.report.table import Style
 from archdsl.version import __version__
 
-FORMATS = ("text", "json", "sarif")
+FORMATS = ("text", "json", "sarif", "github")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,20 @@ class CheckReport:
         return to_json(self.diagnostics)
 
     def text(self, format: str = "text", style: Style = Style()) -> str:
-        """Return the report as `text`, `json` or `sarif`; `style` applies to text. Raises E0001 for another format."""
+        """Return the report as one of FORMATS; `style` applies to `text`, `github` is annotations of GitHub Actions.
+
+        Raises E0001 for another format.
+        """
         check_choice("format", format, FORMATS)
         if format == "text":
             return "".join(_as_text(spec, style) for spec in self.specs)
-        data = to_json(self.diagnostics) if format == "json" else to_sarif(self.diagnostics, __version__)
-        return json.dumps(data, indent=2) + "\n"
+        if format == "github":
+            return to_github(self.diagnostics)
+        if format == "json":
+            return json.dumps(self.to_json(), indent=2) + "\n"
+        from archdsl.explain.sarif import to_sarif
+
+        return json.dumps(to_sarif(self.diagnostics, __version__), indent=2) + "\n"
 
 
 def _as_text(spec: CheckedSpec, style: Style) -> str:

@@ -122,7 +122,7 @@ def test_as_sarif(tmp_path: Path) -> None:
     (found,) = log["runs"][0]["results"]
     assert found["level"] == "error"
     assert found["locations"][0]["physicalLocation"]["region"]["startLine"] == 6
-    assert log["runs"][0]["tool"]["driver"]["rules"] == [{"id": found["ruleId"]}]
+    assert [rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]] == [found["ruleId"]]
 
 
 def test_into_a_file(tmp_path: Path) -> None:

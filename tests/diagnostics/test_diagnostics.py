@@ -30,8 +30,9 @@ from archdsl.diagnostics import (
     escape_control,
     render_text,
 )
-from archdsl.diagnostics.machine import to_json, to_sarif
+from archdsl.diagnostics.machine import to_json
 from archdsl.diagnostics.report import MAX_COPIES, MAX_DIFFERENT
+from archdsl.explain.sarif import to_sarif
 
 FOLDER = Path(__file__).parent / "goldens"
 SPECS = sorted(FOLDER.glob("*.yaml"))
