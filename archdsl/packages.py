@@ -18,6 +18,7 @@ EXTRAS = {
     "fsspec": "store",
     "pyarrow": "parquet",
     "ray": "ray",
+    "mcp": "mcp",
     "pptx": "office",
     "pydicom": "dicom",
     "nibabel": "nifti",

@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Setup": {
         "doctor": "Report what is installed and what works.",
+        "mcp": "Serve coding agents over the Model Context Protocol.",
     },
 }
 """Every command and its line in `archdsl --help`, which imports no command.

@@ -22,6 +22,7 @@ EXAMPLES = {
     "bench": "archdsl bench resnet50 --batch 1,8 --against torch",
     "weights": "archdsl weights inspect last.pth",
     "doctor": "archdsl doctor --format json",
+    "mcp": "archdsl mcp --root specs",
 }
 SUBCOMMANDS = {
     "weights inspect": "archdsl weights inspect last.pth --format json",

@@ -11,7 +11,7 @@ from archdsl.diagnostics import escape_control
 from archdsl.drawing.diagram import draw, painter
 from archdsl.drawing.request import DPI, Request
 from archdsl.drawing.save import Format, SavedDiagram, save
-from archdsl.drawing.scene.write import svg
+from archdsl.drawing.scene.write import png, svg
 from archdsl.drawing.theme import LIGHT
 
 _FRAME = "width:100%;height:640px;border:1px solid #8884;border-radius:8px"
@@ -43,6 +43,10 @@ class Picture:
         """Write the drawing to a file. The parameters are those of `Network.save_diagram`; raises as that does."""
         requests = [replace(request, options=replace(request.options, dpi=dpi)) for request in self._requests]
         return save(requests, path, format, self._style, inputs=self._files, force=force)
+
+    def png(self, dpi: int = DPI) -> bytes:
+        """Return the drawing as PNG; the theme `auto` is light. Raises E0715 if it is too large."""
+        return png(self._painter, replace(self._requests[0].options, dpi=dpi)).data
 
     def __str__(self) -> str:
         return self.svg

@@ -34,7 +34,7 @@ def limited(size: int, seconds: int = SECONDS, memory: int = MEMORY) -> Iterator
     used = resource.getrusage(resource.RUSAGE_SELF)
     limits = {
         resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds,
-        resource.RLIMIT_AS: _memory_in_use() + memory + 8 * size,
+        resource.RLIMIT_AS: memory_in_use() + memory + 8 * size,
     }
     before = {kind: resource.getrlimit(kind) for kind in limits}
     handler = signal.signal(signal.SIGXCPU, stop)
@@ -59,7 +59,7 @@ def _too_expensive(limit: str) -> ArchError:
     )
 
 
-def _memory_in_use() -> int:
+def memory_in_use() -> int:
     """Bytes of address space in use; 64 GiB if the system does not report it."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:

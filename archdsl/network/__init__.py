@@ -9,5 +9,6 @@ from archdsl.network.open import as_network as as_network
 from archdsl.network.open import known_network as known_network
 from archdsl.network.open import load as load
 from archdsl.network.open import loads as loads
+from archdsl.network.open import of_source as of_source
 from archdsl.network.open import open_network as open_network
 from archdsl.network.open import size_text as size_text

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias, cast
 
-from archdsl.diagnostics import ArchError, error
+from archdsl.diagnostics import ArchError, Source, error
 from archdsl.diagnostics.arguments import check_flags, check_type, conflict
 from archdsl.diagnostics.status import status_of
 from archdsl.elaborate import known_graph
@@ -58,6 +58,17 @@ def loads(
     check_flags(partial=partial)
     source = decode(text.encode(errors="surrogatepass"), name)
     return _network(*from_known_source(source, variant), args, None, partial)
+
+
+def of_source(
+    source: Source,
+    variant: str | None,
+    args: Mapping[str, object],
+    input: InputSize | None = None,
+    partial: bool = False,
+) -> Network:
+    """Return the network of a text that was read. The other parameters are those of `load`, which raises the same."""
+    return _network(*from_known_source(source, variant), args, size_text(input), partial)
 
 
 def as_network(

@@ -34,6 +34,7 @@ LAYERS = [
     ("compilation",),
     ("network",),
     (
+        "agents",
         "serving",
         "verification",
         "differences",

@@ -19,6 +19,7 @@ from tests.support.places import PACKAGE, TESTS
 
 ROOMS = {
     "archdsl": "cli",
+    "archdsl.agents": "agents",
     "archdsl.analysis": "analysis",
     "archdsl.analysis.equal_nodes": "language",
     "archdsl.analysis.equal_scopes": "torch",
@@ -44,6 +45,7 @@ ROOMS = {
     "archdsl.cli.explain": "diagnostics",
     "archdsl.cli.fmt": "language",
     "archdsl.cli.import_": "frontends",
+    "archdsl.cli.mcp": "agents",
     "archdsl.cli.predict": "prediction",
     "archdsl.cli.schema": "language",
     "archdsl.cli.verify": "verification",
