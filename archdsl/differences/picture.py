@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from string import ascii_lowercase
 from textwrap import wrap
 from typing import NamedTuple
 
@@ -21,7 +22,20 @@ from archdsl.drawing.metrics import text_width
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Box, Drawing, View
 from archdsl.drawing.request import Options, Request
-from archdsl.drawing.scene import Cluster, Dashes, Element, Item, Path, Point, Polygon, Scene, Sheet, Text, rectangle
+from archdsl.drawing.scene import (
+    Cluster,
+    Dashes,
+    Element,
+    Item,
+    Path,
+    Point,
+    Polygon,
+    Scene,
+    Sheet,
+    Text,
+    prefixed,
+    rectangle,
+)
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import Theme
 
@@ -279,8 +293,9 @@ def _whole(sides: Sequence[_Side], names: tuple[str, str], lines: Sequence[tuple
         paper=_PAPER,
     )
     x = (width - drawn) / 2
-    for panel in panels:
-        scene.members.append(Cluster("panel", members=panel.members, shift=Point(x, _TOP)))
+    for letter, panel in zip(ascii_lowercase, panels, strict=False):
+        inner = [prefixed(member, f"{letter}-") for member in panel.members]  # the networks have the same paths
+        scene.members.append(Cluster("panel", members=inner, shift=Point(x, _TOP)))
         x += panel.width + _GAP
     for number, (mark, text) in enumerate(lines):
         y = below + _STEP * number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from archdsl.drawing.graph.positions import XY, GraphLayout, Rect
+from archdsl.drawing.graph.positions import GraphLayout, Rect
 
 
 class _Room(NamedTuple):
@@ -52,22 +52,11 @@ def _rows(boxes: Iterable[Rect]) -> list[tuple[float, float]]:
 
 
 def _stretched(layout: GraphLayout, rooms: Sequence[_Room]) -> GraphLayout:
-    def moved(y: float) -> float:
-        shares = (min(max((y - r.start) / max(r.end - r.start, 0.01), 0.0), 1.0) * r.height for r in rooms)
-        return y + sum(shares)
+    def added(y: float) -> float:
+        return sum(min(max((y - r.start) / max(r.end - r.start, 0.01), 0.0), 1.0) * r.height for r in rooms)
 
-    def at(point: XY) -> XY:
-        return point[0], moved(point[1])
+    def at(rect: Rect) -> Rect:
+        down = added(rect.y)
+        return rect._replace(y=rect.y + down, height=rect.height + (added(rect.y + rect.height) - down))
 
-    frames = tuple(
-        (rect._replace(y=moved(rect.y), height=moved(rect.y + rect.height) - moved(rect.y)), at(title))
-        for rect, title in layout.frames
-    )
-    splines = tuple(
-        spline._replace(
-            points=tuple(map(at, spline.points)), tip=at(spline.tip), label=at(spline.label) if spline.label else None
-        )
-        for spline in layout.splines
-    )
-    boxes = {number: rect._replace(y=moved(rect.y)) for number, rect in layout.boxes.items()}
-    return layout._replace(height=moved(layout.height), boxes=boxes, frames=frames, splines=splines)
+    return layout.mapped(at)

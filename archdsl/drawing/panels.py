@@ -49,8 +49,7 @@ def _figure(panels: Sequence[Scene], options: Options, theme: Theme) -> Scene:
     names = [shorten(name, 44) if named else "" for name in names]
     labels = [f"{letter} {name}".rstrip() for letter, name in zip(letters, names, strict=False)]
     slots = [max(panel.width, text_width(label, LABEL, bold=True)) for panel, label in zip(panels, labels, strict=True)]
-    paper = PORTRAIT.width if options.width_points is None else options.width_points
-    rows = list(rows_of(slots, paper / _least_factor(panels, options) - 2 * MARGIN))
+    rows = list(rows_of(slots, options.page_points / _least_factor(panels, options) - 2 * MARGIN))
     width = max(sum(slots[n] for n in row) + GAP * (len(row) - 1) for row in rows) + 2 * MARGIN
     members: list[Element] = []
     y = 0.0

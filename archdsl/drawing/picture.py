@@ -81,9 +81,7 @@ def without_glyph(text: str) -> list[str]:
         return []
     require_package("resvg_py", "E0716")
     empty = _rendered(_ONE.format(" "))
-    return [
-        c for c in others if not combining(c) and not category(c).startswith("Z") and _rendered(_ONE.format(c)) == empty
-    ]
+    return [c for c in others[:_MOST_LOOKED_UP] if _rendered(_ONE.format(c)) == empty]
 
 
 def pdf(svg: str, title: str = "", caption: str = "") -> bytes:

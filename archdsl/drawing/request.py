@@ -97,6 +97,11 @@ class Options:
         return None if self.width_mm is None else self.width_mm * _MM
 
     @property
+    def page_points(self) -> float:
+        """The width on paper, by default that of a page."""
+        return PORTRAIT.width if self.width_points is None else self.width_points
+
+    @property
     def family(self) -> Font:
         return self.font or "sans"
 
@@ -106,7 +111,7 @@ class Options:
         if self.width_mm is self.height_mm is self.min_font is None:
             return None
         height, least = self.height_mm or PAGE_MM, self.min_font or MIN_FONT
-        return Target(Sheet(self.width_points or PORTRAIT.width, height * _MM), least)
+        return Target(Sheet(self.page_points, height * _MM), least)
 
 
 @dataclass(frozen=True, slots=True)

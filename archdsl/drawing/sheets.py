@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 from math import sqrt
 
@@ -23,7 +24,6 @@ from archdsl.drawing.model.words import describe
 from archdsl.drawing.panels import READ, rows_of
 from archdsl.drawing.request import Request
 from archdsl.drawing.scene import (
-    PORTRAIT,
     Cluster,
     Item,
     Path,
@@ -113,9 +113,20 @@ def attempts(request: Request) -> Iterator[Painter]:
             status=2,
             help=f"the style draws a chain: {_less(view)}, or use the style `volumes`",
         )
-    paper = PORTRAIT.width if options.width_points is None else options.width_points
+    focus = focus_on(graph, view)
+    described, head, counts = describe(graph, focus), heading(graph, focus), ", ".join(facts(graph, focus))
+
+    def painted(theme: Theme, room: float, share: float) -> Scene:
+        figure = Figure("feature maps as sheets")
+        stacks = _stacks(graph, stages, options.true_scale, share)
+        _place(figure, stacks, room, theme)
+        figure.notes = [" ".join(_signs(stacks, options.true_scale))]
+        scene = framed(head, counts, figure, theme, options.title)
+        scene.title = options.title or head  # a description adds the facts
+        return described(scene)
+
     for share, factor in product(SHARES, FACTORS):
-        yield _painter(request, stages, paper / factor - 2 * MARGIN, share)
+        yield partial(painted, room=options.page_points / factor - 2 * MARGIN, share=share)
 
 
 def _less(view: View) -> str:
@@ -125,24 +136,6 @@ def _less(view: View) -> str:
     return ", ".join(
         filter(None, (f"leave out {leave}" * bool(leave), f"set {'another ' * bool(view.focus)}`--focus`"))
     )
-
-
-def _painter(request: Request, stages: Sequence[Stage], room: float, share: float) -> Painter:
-    graph, options = request.graph, request.options
-    focus = focus_on(graph, request.view.focus) if request.view.focus else None
-    described = describe(graph, focus.part if focus else None)
-
-    def painted(theme: Theme) -> Scene:
-        figure = Figure("feature maps as sheets")
-        stacks = _stacks(graph, stages, options.true_scale, share)
-        _place(figure, stacks, room, theme)
-        figure.notes = [" ".join(_signs(stacks, options.true_scale))]
-        head = heading(graph, focus)
-        scene = framed(head, ", ".join(facts(graph, focus)), figure, theme, options.title)
-        scene.title = options.title or head  # a description adds the facts
-        return described(scene)
-
-    return painted
 
 
 def _signs(stacks: Sequence[_Stack], true_scale: bool) -> Iterator[str]:

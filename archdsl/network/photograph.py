@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from archdsl.analysis.receptive_field import field_at
 from archdsl.axes import KINDS, axes_of
 from archdsl.diagnostics import ArchError, error, escape_control
-from archdsl.drawing.model.focus import focus_on, known_paths, require_path
+from archdsl.drawing.model.focus import focus_on
 from archdsl.drawing.request import Photo, Request, Response
 from archdsl.drawing.scene import Bitmap
 from archdsl.graph import Graph, Node
@@ -137,14 +137,13 @@ def _prepared(
 def _node(request: Request) -> Node:
     """The last node of the focus that runs at inference; without a focus the first convolution."""
     graph, focus = request.graph, request.view.focus
-    if not focus:
+    part = focus_on(graph, request.view)
+    if part is None:
         node = next((node for node in graph.running if isinstance(node.op, Conv)), None)
         if node is None:
             raise error("E0727", f"`{graph.name}` has no convolution", status=2, help="set `--focus`")
         return node
-    require_path(graph.name, known_paths(graph), focus)
-    ids = focus_on(graph, focus).part.copies[0]
-    running = [node for node in graph.running if node.id in ids]
+    running = [node for node in graph.running if node.id in part.copies[0]]
     if not running:
         raise error("E0727", f"`{focus}` of `{graph.name}` does not run at inference", status=2)
     return running[-1]

@@ -537,6 +537,7 @@ def refusal(call: Callable[[], object]) -> tuple[str, str]:
     [
         (View(focus="layer2.7"), "layer2.0, layer2.1, layer2.2, layer2.3"),
         (View(expand=("layr3",)), "did you mean `layer3`?"),
+        (View(focus="*"), "it has: "),
         (View(focus="\x1b[31m<b>"), "has no `\\x1b[31m<b>`"),
         (View(expand=("x" * 20_000,)), "it has: "),
     ],

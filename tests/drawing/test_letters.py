@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from itertools import count
 from pathlib import Path
 from unicodedata import category
 
 import pytest
 
 import archdsl
+from archdsl.drawing import picture
 from archdsl.drawing.scene.letters import listed, not_in_tex, quote
 
 LABEL = "\u03b1 \u2264 \u0394x\u00b2 \u2217 \u6f22"
@@ -50,6 +52,13 @@ def test_a_picture_notes_only_what_no_font_has(format: str, tmp_path: Path) -> N
     assert net.save_diagram(tmp_path / f"x.{format}", title="\u03b1 \u00d7").notes == ()
     (note,) = net.save_diagram(tmp_path / f"y.{format}", title=f"a{rare}").notes
     assert note.message == f"no font has `{rare}` (U+1D2E0): left out"
+
+
+def test_at_most_32_characters_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count()
+    monkeypatch.setattr(picture, "_rendered", lambda svg: bytes(0 * next(calls)))
+    assert len(picture.without_glyph("".join(map(chr, range(0x4E00, 0x4F00))))) == 32
+    assert next(calls) == 33, "each, and an empty picture"
 
 
 def test_a_convolution_has_no_character_that_fonts_lack(tmp_path: Path) -> None:

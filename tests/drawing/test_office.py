@@ -91,6 +91,21 @@ def test_a_slide_has_the_texts_and_an_attached_connector_for_each_arrow(
         assert connector._element.find(".//{*}tailEnd") is not None
 
 
+def test_arrows_of_two_networks_beside_each_other_are_attached_to_their_own_boxes() -> None:
+    spec = "name: net\ninput: 3x8x8\nnet: {{a: 3x3 conv {}, b: 3x3 conv 8, c: 3x3 conv 4}}"
+    one, other = (archdsl.loads(spec.format(width)) for width in (4, 6))
+    (slide,) = slides_of(archdsl.diff(one, other).picture("pptx").data)
+    shapes = {shape.shape_id: shape for shape in shapes_of(slide.shapes)}
+    ends = [
+        [shapes[int(end.get("id"))] for end in shape._element.iter("{*}stCxn", "{*}endCxn")]
+        for shape in shapes.values()
+    ]
+    middles = [[shape.left + shape.width / 2 for shape in pair] for pair in ends if pair]
+    assert len(middles) == 8
+    assert all(abs(a - b) < 50 * EMU for a, b in middles), "no arrow leads to the other network"
+    assert max(a for a, _ in middles) - min(a for a, _ in middles) > 50 * EMU
+
+
 @every_case
 def test_a_slide_is_as_large_as_the_drawing_and_boxes_are_where_they_are(
     name: str, style: str, level: str, focus: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from itertools import combinations, pairwise
+from collections.abc import Iterator
+from itertools import combinations, count, islice, pairwise
 from math import dist
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,15 @@ import archdsl
 from archdsl.axes import axes_of
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.drawing.diagram import diagram, draw
+from archdsl.drawing.diagram import STYLES, diagram, draw, load
 from archdsl.drawing.metrics import FONTS
+from archdsl.drawing.model import words
 from archdsl.drawing.picture import _GLYPHS
 from archdsl.drawing.request import Options, Request
-from archdsl.drawing.scene import Hatch, Polygon
-from archdsl.drawing.theme import THEMES, Theme
+from archdsl.drawing.scene import Hatch, Point, Polygon, Scene, Text
+from archdsl.drawing.scene.readable import readable
+from archdsl.drawing.scene.write import Painter
+from archdsl.drawing.theme import LIGHT, THEMES, Theme
 from archdsl.drawing.volumes.paint import box, faces
 from archdsl.graph import Graph
 from archdsl.spec.find import library_files
@@ -139,6 +143,37 @@ def test_a_figure_that_fills_the_width_is_refused_only_on_request() -> None:
     fits = re.search(r"--width (\d+)`", refused.value.diagnostics[0].help or "")
     assert fits is not None
     assert min(drawn(graph, "article", width_mm=int(fits[1]), min_font=8).letters.values()) >= 7.99
+
+
+def test_a_refusal_tries_one_other_width_if_none_would_fit() -> None:
+    tried: list[int | None] = []
+
+    def attempts(request: Request) -> Iterator[Painter]:
+        tried.append(request.options.width_mm)
+        text = Text(Point(0, 0), "a", 20.0, "#000000")
+        yield lambda theme: Scene("", "", 2000.0, 2000.0, theme.background, members=[text], body=20.0)
+
+    graph = archdsl.load("lenet5").graph
+    with pytest.raises(ArchError, match="E0721"):
+        readable(attempts, Request(graph, options=Options(width_mm=85, height_mm=30)))
+    assert tried == [85, 1000]
+
+
+def test_nothing_is_painted_to_choose_a_drawing_without_a_size() -> None:
+    def painter(theme: Theme) -> Scene:
+        raise AssertionError(theme)
+
+    assert readable(lambda request: iter([painter]), Request(archdsl.load("lenet5").graph)) is painter
+
+
+@pytest.mark.parametrize("style", ["graph", "volumes", "sheets"])
+def test_a_network_is_described_once_for_all_attempts(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = count()
+    monkeypatch.setattr(words, "structure", lambda *_: f"{next(counted)} parts")
+    request = Request(
+        archdsl.loads("input: 1x8x8\nnet: [3x3 conv 4, 3x3 conv 4, fc 2]").graph, options=Options(width_mm=40)
+    )
+    assert len([paint(LIGHT) for paint in islice(load(STYLES[style])(request), 4)]) == 4 and next(counted) == 1
 
 
 def test_a_figure_of_two_networks_divides_its_paper() -> None:

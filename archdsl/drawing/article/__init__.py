@@ -13,7 +13,8 @@ from archdsl.drawing.article.convolution import convolution
 from archdsl.drawing.article.dense import dense_figure
 from archdsl.drawing.article.figure import WORDS, Figure, framed
 from archdsl.drawing.article.perceptron import chain, perceptron
-from archdsl.drawing.model.focus import known_paths, require_path
+from archdsl.drawing.model.drawing import View
+from archdsl.drawing.model.focus import check_paths
 from archdsl.drawing.model.words import describe
 from archdsl.drawing.request import Request
 from archdsl.drawing.scene import Scene, shorten
@@ -44,8 +45,7 @@ def painter(request: Request, narrow: bool = False) -> Painter:
     an effect. Raises, with status 2, E0713 for a path that the network does not have, and E0717 if there is no figure.
     """
     graph, focus = request.graph, request.view.focus
-    if focus:
-        require_path(graph.name, known_paths(graph), focus)
+    check_paths(graph, View(focus=focus))
     subject = _focused(graph, focus) if focus else _first(graph)
     if subject is None:
         raise _no_figure(graph, focus)

@@ -70,9 +70,8 @@ def attempts(requests: Sequence[Request], request: Request) -> Iterator[Painter]
     """Yield figures of all requests, which have the same photograph, with the options of `request`: on paper, with
     fewer and fewer pictures in a row."""
     options = request.options
-    paper = PORTRAIT.width if options.width_points is None else options.width_points
     for factor in FACTORS:
-        yield painter(requests, options.title, paper / factor - 2 * MARGIN)
+        yield painter(requests, options.title, options.page_points / factor - 2 * MARGIN)
 
 
 def painter(requests: Sequence[Request], title: str | None = None, room: float = PORTRAIT.width) -> Painter:

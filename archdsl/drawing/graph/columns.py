@@ -6,10 +6,11 @@ A drawing is cut where a single arrow crosses. Lengths are in points; y grows do
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import pairwise
 
 from archdsl.drawing.graph.labels import arrow_content
-from archdsl.drawing.graph.positions import XY, GraphLayout, Rect, Spline
+from archdsl.drawing.graph.positions import XY, GraphLayout, Rect, Spline, at_point
 from archdsl.drawing.model.drawing import Drawing
 
 _APART = 26.0
@@ -22,7 +23,8 @@ _ROUND = 5.0
 def in_columns(drawing: Drawing, layout: GraphLayout, count: int, sideways: bool = False) -> GraphLayout | None:
     """Return a layout in `count` columns of about equal height, `sideways` in rows; None if it cannot be cut so."""
     if sideways:
-        broken = in_columns(drawing, _transposed(layout), count)
+        unlabelled = layout._replace(splines=tuple(spline._replace(label=None) for spline in layout.splines))
+        broken = in_columns(drawing, _transposed(unlabelled), count)
         return broken and _transposed(broken)
     cuts = _cuts(drawing, layout)
     chosen = _even([-1.0, *cuts, layout.height], count)
@@ -85,14 +87,15 @@ def _moved(drawing: Drawing, layout: GraphLayout, cuts: dict[float, int], chosen
     turns: list[XY] = []
     for top, bottom in pairwise(chosen):
         column = _Column(drawing, layout, top, bottom, arrows)
-        by = x - column.left, (_HEAD if x else 0.0) - column.top
-        boxes.update({n: _shift(boxes[n], *by) for n in column.boxes})
+        right, down = x - column.left, (_HEAD if x else 0.0) - column.top
+        at = partial(Rect.shifted, right=right, down=down)
+        boxes.update({n: at(boxes[n]) for n in column.boxes})
         for n in column.frames:
-            frames[n] = (_shift(frames[n][0], *by), (frames[n][1][0] + by[0], frames[n][1][1] + by[1]))
+            frames[n] = at(frames[n][0]), at_point(at, frames[n][1])
         for n in column.arrows:
-            splines[n] = _spline(splines[n], *by)
+            splines[n] = splines[n].mapped(at)
         x += column.right - column.left + _APART
-        feet.append(column.bottom + by[1])
+        feet.append(column.bottom + down)
         turns.append((x - _APART / 2, feet[-1] + _FOOT - 2))
     for number, turn in zip(arrows, turns, strict=False):
         source, target = (boxes[n] for n in (drawing.arrows[number].source, drawing.arrows[number].target))
@@ -120,25 +123,5 @@ def _toward(corner: XY, other: XY) -> XY:
     return corner[0] + share * x, corner[1] + share * y
 
 
-def _shift(rect: Rect, x: float, y: float) -> Rect:
-    return rect._replace(x=rect.x + x, y=rect.y + y)
-
-
-def _spline(spline: Spline, x: float, y: float) -> Spline:
-    return Spline(tuple((a + x, b + y) for a, b in spline.points), (spline.tip[0] + x, spline.tip[1] + y), None)
-
-
 def _transposed(layout: GraphLayout) -> GraphLayout:
-    def flip(rect: Rect) -> Rect:
-        return Rect(rect.y, rect.x, rect.height, rect.width)
-
-    def turn(spline: Spline) -> Spline:
-        return Spline(tuple((y, x) for x, y in spline.points), (spline.tip[1], spline.tip[0]), None)
-
-    return GraphLayout(
-        layout.height,
-        layout.width,
-        {n: flip(rect) for n, rect in layout.boxes.items()},
-        tuple((flip(rect), (title[1], title[0])) for rect, title in layout.frames),
-        tuple(map(turn, layout.splines)),
-    )
+    return layout.mapped(lambda rect: Rect(rect.y, rect.x, rect.height, rect.width))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from archdsl.drawing.graph.dot import to_dot
@@ -158,8 +158,8 @@ def with_words(drawing: Drawing, layout: GraphLayout, shapes: bool) -> tuple[Gra
     above = max(0.0, -min((rect.y for rect in texts), default=0.0))
     right = max([layout.width, *(rect.x + rect.width for rect in texts)])
     below = max([layout.height, *(rect.y + rect.height for rect in texts)])
-    widened = layout._replace(width=left + right, height=above + below, frames=frames, splines=splines)
-    return _moved(widened, left, above), words.crowded
+    widened = layout._replace(width=right, height=below, frames=frames, splines=splines)
+    return widened.mapped(lambda rect: rect.shifted(left, above)), words.crowded
 
 
 def _title_positions(drawing: Drawing, layout: GraphLayout) -> Iterator[list[Rect]]:
@@ -177,24 +177,3 @@ def _title_positions(drawing: Drawing, layout: GraphLayout) -> Iterator[list[Rec
 
 def _middle(rect: Rect) -> XY:
     return rect.x + rect.width / 2, rect.y + rect.height / 2
-
-
-def _moved(layout: GraphLayout, right: float, down: float) -> GraphLayout:
-    """The layout shifted to the right and down."""
-
-    def moved(points: Sequence[XY]) -> tuple[XY, ...]:
-        return tuple((x + right, y + down) for x, y in points)
-
-    boxes = {n: rect._replace(x=rect.x + right, y=rect.y + down) for n, rect in layout.boxes.items()}
-    frames = tuple(
-        (rect._replace(x=rect.x + right, y=rect.y + down), moved([title])[0]) for rect, title in layout.frames
-    )
-    splines = tuple(
-        spline._replace(
-            points=moved(spline.points),
-            tip=moved([spline.tip])[0],
-            label=None if spline.label is None else moved([spline.label])[0],
-        )
-        for spline in layout.splines
-    )
-    return layout._replace(boxes=boxes, frames=frames, splines=splines)

@@ -5,7 +5,7 @@ Graphviz can place them too, but it uses an extra rank for each, which makes a d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from math import hypot
 from typing import NamedTuple, TypeAlias
@@ -46,6 +46,12 @@ class Rect(NamedTuple):
         across = self.x < other.x + other.width and other.x < self.x + self.width
         return across and self.y < other.y + other.height and other.y < self.y + self.height
 
+    def shifted(self, right: float, down: float) -> Rect:
+        return self._replace(x=self.x + right, y=self.y + down)
+
+
+Move: TypeAlias = Callable[[Rect], Rect]
+
 
 class Spline(NamedTuple):
     """The route of an arrow: the points of a cubic spline, its tip, and the middle of its label."""
@@ -56,6 +62,10 @@ class Spline(NamedTuple):
     foot: int = 0
     """The number of points at its beginning beside which its label is; 0: all."""
 
+    def mapped(self, at: Move) -> Spline:
+        points, label = tuple(at_point(at, point) for point in self.points), self.label and at_point(at, self.label)
+        return Spline(points, at_point(at, self.tip), label, self.foot)
+
 
 class GraphLayout(NamedTuple):
     """`boxes` by number; `frames`, each with the middle of its title, and `splines` in the order of the drawing."""
@@ -65,6 +75,20 @@ class GraphLayout(NamedTuple):
     boxes: dict[int, Rect]
     frames: tuple[tuple[Rect, XY], ...]
     splines: tuple[Spline, ...]
+
+    def mapped(self, at: Move) -> GraphLayout:
+        """Return the layout with its rectangles moved by a function, and its points as rectangles without a size."""
+        return GraphLayout(
+            *at_point(at, (self.width, self.height)),
+            {number: at(rect) for number, rect in self.boxes.items()},
+            tuple((at(rect), at_point(at, title)) for rect, title in self.frames),
+            tuple(spline.mapped(at) for spline in self.splines),
+        )
+
+
+def at_point(at: Move, point: XY) -> XY:
+    """Return a point moved by a function of rectangles."""
+    return at(Rect(*point, 0.0, 0.0))[:2]
 
 
 def along(points: Sequence[XY], tip: XY) -> list[XY]:

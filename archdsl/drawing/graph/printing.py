@@ -14,7 +14,7 @@ from archdsl.drawing.graph.scene import draw
 from archdsl.drawing.model.compose import compose
 from archdsl.drawing.model.drawing import Box, Drawing, Frame, View
 from archdsl.drawing.model.focus import focus_on
-from archdsl.drawing.model.words import describe
+from archdsl.drawing.model.words import Described, describe
 from archdsl.drawing.request import Options, Request
 from archdsl.drawing.scene.printing import printed
 from archdsl.drawing.scene.write import Painter
@@ -30,25 +30,28 @@ def attempts(request: Request) -> Iterator[Painter]:
 
     Each is in as many columns as make its text largest. Raises as `laid_out`.
     """
+    described = describe(request.graph, focus_on(request.graph, request.view))
     if request.options.target is None:
-        yield _painter(request, *laid_out(request, partial(compose, request.graph)))
+        yield _painter(request, described, *laid_out(request, partial(compose, request.graph)))
         return
     for view in dict.fromkeys((request.view, replace(request.view, level="network", expand=()))):
         for measure in MEASURES:
-            yield _in_best_columns(replace(request, view=view), measure, request.view)
+            yield _in_best_columns(replace(request, view=view), described, measure, request.view)
 
 
-def _in_best_columns(request: Request, measure: Callable[[Drawing], Drawing], asked: View) -> Painter:
+def _in_best_columns(
+    request: Request, described: Described, measure: Callable[[Drawing], Drawing], asked: View
+) -> Painter:
     drawing, layout, note = laid_out(request, lambda *view: measure(compose(request.graph, *view)))
     if request.view != asked:
         note = note or f"drawn at the level `{request.view.level}`: more detail would be too small at this size"
-    options, painter = request.options, _painter(request, drawing, layout, note)
+    options, painter = request.options, _painter(request, described, drawing, layout, note)
     best = _smallest(painter, options)
     for count in range(2, _COLUMNS + 1):
         broken = in_columns(drawing, layout, count, options.direction == "LR")
         if broken is None:
             break
-        columns = _painter(request, drawing, with_words(drawing, broken, options.shapes)[0], note)
+        columns = _painter(request, described, drawing, with_words(drawing, broken, options.shapes)[0], note)
         smallest = _smallest(columns, options)
         if smallest < best:
             break
@@ -61,9 +64,7 @@ def _smallest(painter: Painter, options: Options) -> float:
     return round(printed(painter(PRINT), options).smallest, 1)
 
 
-def _painter(request: Request, drawing: Drawing, layout: GraphLayout, note: str) -> Painter:
-    focus = focus_on(request.graph, request.view.focus).part if request.view.focus else None
-    described = describe(request.graph, focus)
+def _painter(request: Request, described: Described, drawing: Drawing, layout: GraphLayout, note: str) -> Painter:
     return lambda theme: described(replace(draw(drawing, layout, request.options, theme), note=note))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from archdsl.drawing.model.drawing import Arrow, Box, Frame
+from archdsl.drawing.model.drawing import Arrow, Box, Frame, walk
 from archdsl.graph import Graph
 from archdsl.report.words import TIMES, common_text
 from archdsl.shapes import Shape, concrete, format_shape
@@ -43,7 +43,7 @@ def arrows(
     ends: Iterable[tuple[Shape, int, int]],
 ) -> tuple[Arrow, ...]:
     """Return one arrow for each pair of boxes, in the order of first use; those to the outputs come last."""
-    boxes = {box.number: box for box in _boxes(members)}
+    boxes = {box.number: box for box in walk(members) if isinstance(box, Box)}
     shapes: dict[tuple[int, int], dict[Shape, bool]] = {}
     for source, target, shape, training in connections:
         shapes.setdefault((source, target), {}).setdefault(shape, training)
@@ -57,16 +57,6 @@ def arrows(
         drawn[source, target] = Arrow(source, target, shape)
     skipping = skips(drawn)
     return tuple(Arrow(a.source, a.target, a.shape, a.label, a.training, pair in skipping) for pair, a in drawn.items())
-
-
-def _boxes(members: Sequence[Box | Frame]) -> Iterator[Box]:
-    pending = list(members)
-    while pending:
-        member = pending.pop()
-        if isinstance(member, Box):
-            yield member
-        else:
-            pending += member.members
 
 
 def _label(box: Box, shapes: Sequence[Shape], labelled: set[tuple[int, str]]) -> str:

@@ -18,7 +18,7 @@ from archdsl.axes import axes_of
 from archdsl.drawing.model.arrows import arrows, edges
 from archdsl.drawing.model.boxes import block_box, frame_title, input_box, node_box, output_box, stage_box
 from archdsl.drawing.model.drawing import EVERYTHING, Box, Cost, Drawing, Frame, View
-from archdsl.drawing.model.focus import Focus, crossing, focus_on, known_paths, require_path
+from archdsl.drawing.model.focus import crossing, focus_on
 from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.model.stages import collapse_nodes, lumps, stages
 from archdsl.graph import Graph, Scope
@@ -33,16 +33,11 @@ def compose(graph: Graph, view: View = View(), lumped: bool = False, breaks: Col
 
     Raises E0713 (status 2) for a path that the network does not have.
     """
-    paths = known_paths(graph)
-    for path in (view.focus, *view.expand):
-        if path and path != EVERYTHING:
-            require_path(graph.name, paths, path)
-    focus = focus_on(graph, view.focus) if view.focus else None
-    return _Composer(graph, view, focus, breaks).drawing(lumped)
+    return _Composer(graph, view, focus_on(graph, view), breaks).drawing(lumped)
 
 
 class _Composer:
-    def __init__(self, graph: Graph, view: View, focus: Focus | None, breaks: Collection[int]) -> None:
+    def __init__(self, graph: Graph, view: View, focus: Part | None, breaks: Collection[int]) -> None:
         self.graph, self.view, self.focus = graph, view, focus
         ends = sorted(breaks)
         self.same: Signatures = {
@@ -64,8 +59,8 @@ class _Composer:
     def drawing(self, lumped: bool) -> Drawing:
         sources = self._sources()
         if self.focus is not None:
-            inner = self._within(self.focus.part)
-            members = [*sources, *self._members(inner, self.focus.part.path)]
+            inner = self._within(self.focus)
+            members = [*sources, *self._members(inner, self.focus.path)]
         else:
             top = self._top_parts()
             boxes = self.view.level == "network"
@@ -243,7 +238,7 @@ class _Composer:
     def _sources(self) -> list[Box]:
         if self.focus is None:
             return []
-        inputs = crossing(self.graph, self.focus.part.copies[0])[0]
+        inputs = crossing(self.graph, self.focus.copies[0])[0]
         boxes = [input_box(self.graph.nodes[i], self._number(()), alone=len(inputs) == 1) for i in inputs]
         self.box_of.update({node: box.number for node, box in zip(inputs, boxes, strict=True)})
         return boxes
@@ -252,7 +247,7 @@ class _Composer:
         """The members with a box for each output that is an image or one of several, and (shape, from, to) of each."""
         outputs = dict(self.graph.outputs)
         if self.focus is not None:
-            read_outside = crossing(self.graph, self.focus.part.copies[0])[1]
+            read_outside = crossing(self.graph, self.focus.copies[0])[1]
             outputs = {
                 "output" if len(read_outside) == 1 else self.graph.nodes[i].written_path: i for i in read_outside
             }

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
 
 from archdsl.analysis.parts import Part, node_part, scope_part
-from archdsl.diagnostics import closest, error, escape_control
+from archdsl.diagnostics import ArchError, closest, error, escape_control
+from archdsl.drawing.model.drawing import EVERYTHING, View
 from archdsl.graph import Graph
 
 _SHOWN = 12
-
-
-class Focus(NamedTuple):
-    """The only part that is drawn."""
-
-    part: Part
 
 
 def known_paths(graph: Graph) -> frozenset[str]:
@@ -23,10 +17,7 @@ def known_paths(graph: Graph) -> frozenset[str]:
     return frozenset({s.path for s in graph.root.walk() if s.path} | {n.path for n in graph.nodes if not n.implied})
 
 
-def require_path(name: str, paths: Collection[str], path: str) -> None:
-    """Raises E0713 (status 2) if the network does not have the path."""
-    if path in paths:
-        return
+def _no_path(name: str, paths: Collection[str], path: str) -> ArchError:
     parent = path.rpartition(".")[0]
     while parent and parent not in paths:
         parent = parent.rpartition(".")[0]
@@ -35,7 +26,7 @@ def require_path(name: str, paths: Collection[str], path: str) -> None:
     listed = ", ".join(sorted(beside, key=_order)[:_SHOWN]) + (", ..." if len(beside) > _SHOWN else "")
     help = (f"did you mean `{near}`? " if near else "") + (f"`{parent}` has: " if parent else "it has: ") + listed
     shown = escape_control(path if len(path) <= 80 else f"{path[:60]}...")
-    raise error("E0713", f"`{name}` has no `{shown}`", status=2, help=help)
+    return error("E0713", f"`{name}` has no `{shown}`", status=2, help=help)
 
 
 def _order(path: str) -> list[tuple[int, str]]:
@@ -43,12 +34,26 @@ def _order(path: str) -> list[tuple[int, str]]:
     return [(int(word), "") if word.isdigit() else (-1, word) for word in path.split(".")]
 
 
-def focus_on(graph: Graph, path: str) -> Focus:
-    """Return the focus on a path: that of the outermost scope, or of the node."""
+def check_paths(graph: Graph, view: View) -> None:
+    """Raise E0713 (status 2) for a path of the view that the network does not have."""
+    paths = known_paths(graph)
+    for path in (view.focus, *view.expand):
+        if path and path not in paths and (path != EVERYTHING or path == view.focus):
+            raise _no_path(graph.name, paths, path)
+
+
+def focus_on(graph: Graph, view: View) -> Part | None:
+    """Return the only part that is drawn, of the outermost scope with the path or of the node; None without a focus.
+
+    Raises as `check_paths`.
+    """
+    check_paths(graph, view)
+    if not view.focus:
+        return None
     for scope in graph.root.walk():
-        if scope.path == path and scope.name is not None:
-            return Focus(scope_part(graph, scope))
-    return Focus(node_part(graph.by_path[path]))
+        if scope.path == view.focus and scope.name is not None:
+            return scope_part(graph, scope)
+    return node_part(graph.by_path[view.focus])
 
 
 def crossing(graph: Graph, ids: range) -> tuple[tuple[int, ...], tuple[int, ...]]:

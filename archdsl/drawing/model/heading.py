@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from archdsl.analysis.count import count, count_nodes
-from archdsl.analysis.parts import is_block
+from archdsl.analysis.parts import Part, is_block
 from archdsl.diagnostics import escape_control
-from archdsl.drawing.model.focus import Focus, crossing
+from archdsl.drawing.model.focus import crossing
 from archdsl.graph import Graph
 from archdsl.report.table import in_short
 from archdsl.report.words import TIMES, composite_words, part_call
 from archdsl.shapes import format_shape
 
 
-def heading(graph: Graph, focus: Focus | None) -> str:
-    """Return the title: `resnet50`, or `resnet50: layer2.0 = bottleneck(128, 2)`."""
+def heading(graph: Graph, focus: Part | None) -> str:
+    """Return the title: `resnet50`, or `resnet50: layer2.0 = bottleneck(width=128, stride=2)`."""
     if focus is None:
         return escape_control(graph.name)
-    scope = focus.part.scope
+    scope = focus.scope
     called = (
         ""
         if scope is None
-        else part_call(graph, focus.part)
+        else part_call(graph, focus)
         if scope.block or scope.label
         else composite_words(graph, scope)
         if is_block(scope)
         else ""
     )
-    return escape_control(f"{graph.name}: {focus.part.path}" + (f" = {called}" if called else ""))
+    return escape_control(f"{graph.name}: {focus.path}" + (f" = {called}" if called else ""))
 
 
-def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
+def facts(graph: Graph, focus: Part | None) -> tuple[str, ...]:
     """Return the facts below it: `input 3 x 224 x 224`, `25.56 M params`, `4.089 GMACs`, `50 layers deep`."""
     if focus is None:
         totals = count(graph)
@@ -41,7 +41,7 @@ def facts(graph: Graph, focus: Focus | None) -> tuple[str, ...]:
             *_costs(totals.params, totals.macs),
             f"{totals.depth} layer{'s' if totals.depth != 1 else ''} deep",
         )
-    ids = focus.part.copies[0]
+    ids = focus.copies[0]
     counts = count_nodes(graph)[ids.start : ids.stop]
     inputs = crossing(graph, ids)[0]
     size = (f"input {format_shape(graph.nodes[inputs[0]].shape, times=f' {TIMES} ')}",) if len(inputs) == 1 else ()

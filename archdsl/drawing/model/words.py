@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.parts import Part, collapse_runs, head, inside, split
 from archdsl.diagnostics import escape_control
 from archdsl.drawing.model.boxes import block_words
-from archdsl.drawing.model.focus import Focus
 from archdsl.drawing.model.heading import facts
 from archdsl.drawing.scene import Scene, shorten
 from archdsl.graph import Graph
@@ -20,6 +20,9 @@ from archdsl.shapes import format_shape
 MOST_PARTS = 40
 """A description lists at most this many parts."""
 LONGEST_ALT = 300
+
+Described: TypeAlias = Callable[[Scene], Scene]
+"""Gives a scene its caption and its description."""
 
 
 def structure(graph: Graph, ids: range, around: str = "") -> str:
@@ -68,12 +71,12 @@ def _sentences(graph: Graph, parts: Sequence[Part], around: str) -> Iterator[str
         )
 
 
-def describe(graph: Graph, part: Part | None = None) -> Callable[[Scene], Scene]:
+def describe(graph: Graph, part: Part | None = None) -> Described:
     """Return a function that gives a scene its caption and its description, which is for readers who do not see it.
 
     Both are of `part`, or of the whole network. A style sets in `signs` how its scenes are drawn.
     """
-    counts = ", ".join(facts(graph, None if part is None else Focus(part)))
+    counts = ", ".join(facts(graph, part))
     ids, around = (range(len(graph.nodes)), "") if part is None else (part.ids, part.path)
     parts = structure(graph, ids, around)
 

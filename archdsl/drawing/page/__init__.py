@@ -24,8 +24,8 @@ from typing import Any
 
 from archdsl.diagnostics import ArchError, escape_control
 from archdsl.drawing.diagram import STYLES, painter
-from archdsl.drawing.model.drawing import EVERYTHING, View
-from archdsl.drawing.model.focus import known_paths, require_path
+from archdsl.drawing.model.drawing import View
+from archdsl.drawing.model.focus import check_paths
 from archdsl.drawing.page import figures
 from archdsl.drawing.page.origins import Origins
 from archdsl.drawing.page.outline import outline
@@ -44,10 +44,7 @@ MAX_TITLE = 200
 
 def write(request: Request) -> Diagram:
     """Write the page. Its layout engine runs in the browser. Raises E0713 for a path that the network does not have."""
-    paths = known_paths(request.graph)
-    for path in filter(None, (request.view.focus, *request.view.expand)):
-        if path != EVERYTHING:
-            require_path(request.graph.name, paths, path)
+    check_paths(request.graph, request.view)
     return Diagram(page(request.graph, request.view, request.options).encode())
 
 

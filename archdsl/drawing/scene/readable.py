@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TypeAlias
 
 from archdsl.diagnostics import ArchError, error
@@ -37,12 +38,17 @@ def readable(attempts: Attempts, request: Request) -> Painter:
 
 
 def best(attempts: Attempts, request: Request) -> tuple[Painter, float]:
-    """Return the first readable drawing or else that with the largest text, and the size of its smallest text."""
+    """Return the first readable drawing or else that with the largest text, and the size of its smallest text.
+
+    Without a size on paper, it is the first drawing, whose size is not computed.
+    """
     target, tried = request.options.target, list[tuple[Painter, float]]()
     for painter in attempts(request):
+        if target is None:
+            return painter, inf
         smallest = round(printed(painter(PRINT), request.options).smallest, 2)
         tried.append((painter, smallest))
-        if target is None or smallest >= target.least:
+        if smallest >= target.least:
             return tried[-1]
     return max(tried, key=lambda pair: pair[1])
 
@@ -65,11 +71,13 @@ def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchErr
     possible = f"{int(largest * 10) / 10:g}"
     fits = [f"`--min-font {possible}`"]
     needed = 0.7 * width_mm * target.least / largest
-    for wider in (mm for mm in _WIDTHS_MM if mm > max(width_mm, needed)):
-        wide = replace(request, options=replace(options, width_mm=wider))
-        if best(attempts, wide)[1] >= target.least:
-            fits.insert(0, f"`--width {wider}`")
-            break
+
+    def fit(width_mm: int) -> bool:
+        return best(attempts, replace(request, options=replace(options, width_mm=width_mm)))[1] >= target.least
+
+    wider = [mm for mm in _WIDTHS_MM if mm > max(width_mm, needed)]
+    if wider and fit(wider[-1]):  # else none does: each takes as long as the drawing itself
+        fits.insert(0, f"`--width {next(filter(fit, wider))}`")
     place = f"{width_mm} mm x {target.sheet.height * _MM:.0f} mm"
     return error(
         "E0721",

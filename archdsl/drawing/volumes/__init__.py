@@ -6,17 +6,18 @@ positions, `routes` the paths of edges, `paint` draws a box, and `scene` combine
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import TypeAlias
 
-from archdsl.analysis.count import count_nodes
+from archdsl.analysis.count import NodeCount, count_nodes
 from archdsl.analysis.equal_scopes import signatures
 from archdsl.analysis.memory import BYTES_PER_VALUE
 from archdsl.analysis.parts import Part, Signatures
 from archdsl.drawing.heat import HeatScale
 from archdsl.drawing.model.drawing import EVERYTHING, NOTHING, Cost, View
-from archdsl.drawing.model.focus import focus_on, known_paths, require_path
+from archdsl.drawing.model.focus import focus_on
 from archdsl.drawing.model.heading import facts, heading
 from archdsl.drawing.model.words import describe
 from archdsl.drawing.paper import MIN_FONT
@@ -39,6 +40,9 @@ FITS = (*(Fit(size=size) for size in (1.0, 0.75, 0.55, 0.4)), *(Fit(size=size, w
 FLAT = tuple(Fit(size=size, windows=windows, flat=True) for windows in (True, False) for size in (0.6, 0.4))
 """What is tried on paper for each depth: first `FITS`, then `FLAT`."""
 
+_Painters: TypeAlias = Callable[..., Painter]
+"""Returns the painter of stages, with a fit and a note."""
+
 
 def attempts(request: Request) -> Iterator[Painter]:
     """Yield the drawing with smaller volumes, without windows, with fewer blocks expanded, and without branches and
@@ -46,16 +50,16 @@ def attempts(request: Request) -> Iterator[Painter]:
 
     Without a size on paper, yield one drawing: the first that is readable on a page, or else that of natural size.
     """
-    staged = staged_for(request.graph, request.view)
+    staged, painters = staged_for(request.graph, request.view), _painters(request)
     if request.options.target is not None:
-        yield from _uncrossed(_fitted(request, staged, request.options.target))
+        yield from _uncrossed(_fitted(request, painters, staged, request.options.target))
         return
-    natural = painter(request, staged)
-    fitted = _uncrossed(chain([natural], _fitted(request, staged, Target(PORTRAIT, MIN_FONT))))
+    natural = painters(staged)
+    fitted = _uncrossed(chain([natural], _fitted(request, painters, staged, Target(PORTRAIT, MIN_FONT))))
     yield next((paint for paint in fitted if round(printed(paint(PRINT)).smallest, 2) >= MIN_FONT), natural)
 
 
-def _fitted(request: Request, staged: Staged, target: Target) -> Iterator[Painter]:
+def _fitted(request: Request, painters: _Painters, staged: Staged, target: Target) -> Iterator[Painter]:
     """The drawing in lines of the width of a target; blocks that the request expands stay so if it has no target."""
     view, room = request.view, target.sheet.width * SMALL / target.least
     note = "fewer blocks are expanded: more would be too small at this size" if view.level == "layer" else ""
@@ -64,7 +68,7 @@ def _fitted(request: Request, staged: Staged, target: Target) -> Iterator[Painte
     for fits in (FITS, FLAT):
         for number, depth in enumerate(depths):
             for fit in fits:
-                yield painter(request, depth, fit._replace(room=room), note if number else "")
+                yield painters(depth, fit._replace(room=room), note if number else "")
 
 
 def _uncrossed(painters: Iterable[Painter]) -> Iterator[Painter]:
@@ -82,51 +86,49 @@ def _simpler(graph: Graph, view: View, staged: Staged) -> Iterator[Staged]:
     """The stages with fewer and fewer blocks expanded."""
     count = sum(1 for _ in staged.root.stages())
     for level in range(DEEPEST if view.level == "layer" else 6, -1, -1) if EVERYTHING not in view.expand else ():
-        part = focus_on(graph, view.focus).part if view.focus else None
-        fewer = stage(graph, _apart(graph, view.expand), level, part)
+        fewer = stage(graph, _apart(graph, view.expand), level, focus_on(graph, view))
         if (stages := sum(1 for _ in fewer.root.stages())) < count:
             count = stages
             yield fewer
 
 
-def painter(request: Request, staged: Staged | None = None, fit: Fit = Fit(), note: str = "") -> Painter:
+def painter(request: Request) -> Painter:
     """Return a function from the theme to the scene. Raises E0713 (status 2) for a path that the network does not have.
 
     The level `network` expands no block, `layer` expands all, `block` as many as fit on a page. The options `direction`
     and `legend` have no effect: volumes run from left to right and always have a legend.
     """
+    return _painters(request)(staged_for(request.graph, request.view))
+
+
+def _painters(request: Request) -> _Painters:
+    """Return a function that returns the painter of stages."""
     graph, options = request.graph, request.options
-    staged = staged or staged_for(graph, request.view)
-    focus = focus_on(graph, request.view.focus) if request.view.focus else None
-    title = heading(graph, focus) if options.title is None else options.title
-    title_and_facts = Heading(title, facts(graph, focus))
-    costs = _costs(graph, staged)
-    heat = None
-    if options.color != "kind":
-        heat = HeatScale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
+    focus = focus_on(graph, request.view)
+    described, counted, words = describe(graph, focus), count_nodes(graph), facts(graph, focus)
+    label = (heading(graph, focus), ", ".join(words))
+    title = Heading(label[0] if options.title is None else options.title, words)
 
-    described = describe(graph, focus.part if focus else None)
+    def painter(staged: Staged, fit: Fit = Fit(), note: str = "") -> Painter:
+        costs, heat = _costs(counted, staged), None
+        if options.color != "kind":
+            heat = HeatScale(options.color, max(getattr(cost, options.color) for cost in costs.values()))
+        painted: dict[str, Scene] = {}
 
-    painted: dict[str, Scene] = {}
+        def paint(theme: Theme) -> Scene:
+            if theme.name not in painted:
+                scene = draw(staged, Appearance(title, theme, options.shapes, heat, costs, fit))
+                painted[theme.name] = described(replace(scene, label=label, note=note))
+            return painted[theme.name]
 
-    def paint(theme: Theme) -> Scene:
-        if theme.name not in painted:
-            scene = draw(staged, Appearance(title_and_facts, theme, options.shapes, heat, costs, fit))
-            label = (heading(graph, focus), ", ".join(title_and_facts.facts))
-            painted[theme.name] = described(replace(scene, label=label, note=note))
-        return painted[theme.name]
+        return paint
 
-    return paint
+    return painter
 
 
 def staged_for(graph: Graph, view: View) -> Staged:
-    """Return the stages of a view."""
-    paths = known_paths(graph)
-    for path in (view.focus, *view.expand):
-        if path and path != EVERYTHING:
-            require_path(graph.name, paths, path)
-    same = _apart(graph, view.expand)
-    part = focus_on(graph, view.focus).part if view.focus else None
+    """Return the stages of a view. Raises E0713 as `focus_on`."""
+    part, same = focus_on(graph, view), _apart(graph, view.expand)
     if EVERYTHING in view.expand:
         return stage(graph, same, DEEPEST, part)
     if view.level == "block":
@@ -157,10 +159,10 @@ def _apart(graph: Graph, expand: tuple[str, ...]) -> Signatures:
     return same
 
 
-def _costs(graph: Graph, staged: Staged) -> Mapping[int, Cost]:
+def _costs(nodes: Sequence[NodeCount], staged: Staged) -> Mapping[int, Cost]:
     """The cost of each stage with all its copies."""
     costs = {s.number: NOTHING for s in staged.root.stages()}
-    for number, counted in zip(staged.stage_of, count_nodes(graph), strict=True):
+    for number, counted in zip(staged.stage_of, nodes, strict=True):
         if number in costs:
             costs[number] = costs[number].plus(
                 Cost(counted.params, counted.macs, counted.activations * BYTES_PER_VALUE)

@@ -25,8 +25,6 @@ class Route:
     target: int
     paths: tuple[tuple[Point, ...], ...]
     arc: bool
-    line: int
-    """The line of the target."""
     curved: tuple[bool, ...] = ()
 
 
@@ -66,16 +64,16 @@ class Router:
         a, b = self.spots[source], self.spots[target]
         if b.step:
             path = (a.out, Point(b.step, a.y), Point(b.step, b.y), b.into)
-            return Route(source, target, (path,), False, b.line, (False,))
+            return Route(source, target, (path,), False, (False,))
         if a.line != b.line:
             turn = self._turn(a, b.line)
             start = turn[-1]
             paths, curved = self._between(start, b.into, start.x, near_start=True)
-            return Route(source, target, (turn, *paths), False, b.line, (False, *curved))
+            return Route(source, target, (turn, *paths), False, (False, *curved))
         near_start = b.level >= a.level and b.level > 0
         free = max(a.right, a.out.x, a.captioned)
         paths, curved = self._between(a.out, b.into, free, near_start, before=b.labelled - 1)
-        return Route(source, target, paths, False, b.line, curved)
+        return Route(source, target, paths, False, curved)
 
     def _between(
         self, start: Point, end: Point, free: float, near_start: bool, before: float = inf
@@ -132,7 +130,7 @@ class Router:
             lane = self._lane(target - 1, LAST, min(end.x, beside), max(end.x, beside), b.line)
             bends = (Point(rise, above), Point(beside, above), Point(beside, lane))
         path = (a.out, Point(rise, a.y), *bends, Point(end.x, lane), end)
-        return Route(source, target, (path,), True, b.line, (False,))
+        return Route(source, target, (path,), True, (False,))
 
     def _column(self, source: int, first: int, last: int) -> float:
         """The x of an arc to another line: right of the lines between, beside the columns of other stages."""
