@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import archdsl
+from tests.support.light import is_light
 
 # Workers share the cores: more threads in each would only wait for one another. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,7 +22,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-goldens", action="store_true", help="rewrite the expected outputs")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m light`, files that import PyTorch are not even imported."""
+    if config.option.markexpr == "light" and collection_path.name.startswith("test_") and collection_path.is_file():
+        return True if not is_light(collection_path) else None
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "light" in config.option.markexpr:
+        for item in items:
+            if "extra" not in item.keywords and is_light(item.path):
+                item.add_marker(pytest.mark.light)
     if not config.getoption("--all"):
         skip = pytest.mark.skip(reason="slow: runs with --all")
         for item in items:

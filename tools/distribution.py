@@ -2,8 +2,8 @@
 
     python tools/distribution.py [FOLDER]
 
-FOLDER is by default `dist`; it must not contain a distribution. Needs `build` and `twine`. Exits with status 1 if a file
-is missing or extra, if the description has a link that only works in a checkout, or if `twine check --strict` fails.
+FOLDER is by default `dist`; it must not contain a distribution. Needs `build` and `twine`. Exits with status 1 if a
+file is missing or extra, if the description has a link that works only in a checkout, or if `twine check` fails.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which test files need no more than `pip install '.[cpu]'` and pytest: `pytest -m light`.
 
-A test file is light if the imports in it, and those that follow from them, are of packages in `PACKAGES`. Imports inside
-functions count, except in archdsl, whose functions import what they need.
+A test file is light if the imports in it, and those that follow from them, are of packages in `PACKAGES`. Imports
+inside functions count, except in archdsl, whose functions import what they need.
 """
 
 from __future__ import annotations
