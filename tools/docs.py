@@ -2,17 +2,14 @@
 
 It rewrites what changed. `tests/docs/test_docs.py` fails if a file is not current.
 
-A `yaml` block whose first line is `# NAME.yaml` is saved under that name; the commands of `console` blocks and the
-Python examples of the page run in its folder.
+`tools/pages.py` runs the pages.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,14 +19,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     "README.md",
-    "docs/overview.md",
-    "docs/tour.md",
-    "docs/article.md",
-    "docs/lengths.md",
-    "docs/diff.md",
-    "docs/drawing.md",
-    "docs/weights.md",
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("docs/**/*.md")
+        if path.name != "errors.md" and "reference" not in path.parts
+    ),
 )
+"""The pages that run; `tests/diagnostics` runs the examples of the codes."""
 FUNDUS = ROOT / "examples/fundus.png"
 PICTURES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "resnet20": ("README.md", "resnet20.yaml", {}, {}),
@@ -65,10 +61,7 @@ _PAINTERS = (
     *("scene/__init__", "scene/svg", "scene/write", "heat", "theme", "metrics"),
 )
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
-_CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
-_HASH = re.compile(r"\b[0-9a-f]{64}\b")
-_LIMIT_S = 120
 
 
 def read(page: str) -> str:
@@ -87,10 +80,17 @@ def save_specs(text: str, folder: Path) -> None:
 
 def generated(page: str) -> str:
     """Return the page with every output and every generated part renewed."""
-    text = read(page)
+    from pages import run
+
     with tempfile.TemporaryDirectory() as name:
-        save_specs(text, Path(name))
-        text = _CONSOLE.sub(lambda m: f"```console\n{_session(m[1], Path(name))}```", text)
+        done = run(page, Path(name))
+    for failure in done.failures:
+        print(failure, file=sys.stderr)
+    return with_parts(done.text)
+
+
+def with_parts(text: str) -> str:
+    """Return a page with every generated part renewed."""
     return _PART.sub(lambda m: f"<!-- made: {m[1]} -->\n{_part(m[1])}<!-- end -->", text)
 
 
@@ -101,41 +101,6 @@ def _part(name: str) -> str:
     from article import PARTS as article
 
     return article[name]()
-
-
-def _session(old: str, folder: Path) -> str:
-    """The commands of a console block, each with its output; a hash, which depends on the machine, stays."""
-    hashes = iter(_HASH.findall(old))
-    out = ""
-    for line in old.splitlines():
-        if line.startswith("$ "):
-            printed = _HASH.sub(lambda m: next(hashes, m[0]), _run(line[2:], folder))
-            out += f"{line}\n{printed}"
-    return out
-
-
-def _run(command: str, folder: Path) -> str:
-    """The output of a shell command, including errors; `archdsl` is that of this checkout."""
-    script = f'archdsl() {{ "$PYTHON" -m archdsl "$@"; }}\n{command}'
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {
-        **os.environ,
-        "PYTHON": sys.executable,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "COLUMNS": "120",
-        "NO_COLOR": "1",
-    }
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=_LIMIT_S,
-        check=False,
-    )
-    return done.stdout.rstrip("\n") + "\n" if done.stdout.strip() else ""
 
 
 # --- pictures --------------------------------------------------------------------------------------------
