@@ -25,12 +25,18 @@ def _examples(folder: Path) -> None:
     shutil.copytree(ROOT / "examples", folder / "examples")
 
 
-def article(folder: Path) -> None:
+def _torchvision(folder: Path, *names: str) -> None:
+    """Write weights of torchvision's modules."""
     import torch
     import torchvision
 
+    for name in names:
+        torch.save(getattr(torchvision.models, name)().state_dict(), folder / f"{name}.pth")
+
+
+def article(folder: Path) -> None:
     _examples(folder)
-    torch.save(torchvision.models.densenet121().state_dict(), folder / "densenet121.pth")
+    _torchvision(folder, "densenet121")
 
 
 def attribution(folder: Path) -> None:
@@ -60,6 +66,12 @@ def images(folder: Path) -> None:
     (folder / "lungs.yaml").write_text(text, encoding="utf-8")
     archdsl.load(folder / "lungs.yaml").compile(folder / "lungs.safetensors", target="weights")
     archdsl.load("lenet5").compile(folder / "chest.onnx")
+
+
+def overview(folder: Path) -> None:
+    _torchvision(folder, "densenet121", "resnet50")
+    shutil.copy(CAT, folder / "photo.jpg")
+    (folder / "pets.yaml").write_text("extends: resnet50\nclasses: 37\n", encoding="utf-8")
 
 
 def prediction(folder: Path) -> None:
