@@ -50,7 +50,7 @@ def diff(folder: Path) -> None:
     (folder / "nets/ours.yaml").write_text("extends: lenet5\n", encoding="utf-8")
     user = ["-c", "user.name=reader", "-c", "user.email=reader@example.org"]
     for command in (["init", "-q", "-b", "main"], ["add", "."], [*user, "commit", "-q", "-m", "The first network"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+        subprocess.run(["git", *command], cwd=folder, check=True, timeout=60)
 
 
 def images(folder: Path) -> None:
