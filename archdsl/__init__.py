@@ -7,10 +7,10 @@
 
 `load` opens a SPEC, `loads` a text. `create_model` and `list_models` are named after timm's functions. `list` lists
 networks of the library, `compare` compares their costs, `diff` lists the differences between two networks, `figure`
-draws several side by side. `check` reports every error of specs, `verify` compares compiled networks with a reference,
-`predict` runs a network on images, `bench` measures its speed, `attribute` explains a score. A wrong spec raises an
-`ArchError`, whose `diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are
-first used.
+draws several side by side. `check` reports every error of specs, `fix` repairs them, `verify` compares compiled
+networks with a reference, `predict` runs a network on images, `bench` measures its speed, `attribute` explains a score.
+A wrong spec raises an `ArchError`, whose `diagnostics` report where and what is wrong, and why. Heavy packages are
+imported when they are first used.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from archdsl.library.compare import compare as compare
     from archdsl.library.create import create_model as create_model
     from archdsl.library.create import list_models as list_models
+    from archdsl.library.fix import fix as fix
     from archdsl.library.list import list as list
     from archdsl.network import Network as Network
     from archdsl.network import load as load
@@ -57,6 +58,7 @@ _PLACES = {
     "create_model": "library.create",
     "list_models": "library.create",
     "check": "library.check",
+    "fix": "library.fix",
     "compare": "library.compare",
     "diff": "differences.diff",
     "verify": "verification.verify",

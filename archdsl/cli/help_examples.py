@@ -9,6 +9,7 @@ EXAMPLES = {
     "diagram": "archdsl diagram unet --style volumes -o unet.svg",
     "diff": "archdsl diff resnet50 resnext50_32x4d",
     "check": "archdsl check resnet50 vgg16",
+    "fix": "archdsl fix --diff mynet.yaml",
     "explain": "archdsl explain E0412",
     "expand": "archdsl expand resnet50#resnet18 --flat",
     "fmt": "archdsl fmt --check mynet.yaml",

@@ -6,11 +6,14 @@ and fixes.
 """
 
 from archdsl.diagnostics.diagnostic import Diagnostic as Diagnostic
-from archdsl.diagnostics.diagnostic import Edit as Edit
-from archdsl.diagnostics.diagnostic import Fix as Fix
 from archdsl.diagnostics.diagnostic import Severity as Severity
 from archdsl.diagnostics.error import ArchError as ArchError
 from archdsl.diagnostics.error import error as error
+from archdsl.diagnostics.fixes import Edit as Edit
+from archdsl.diagnostics.fixes import Fix as Fix
+from archdsl.diagnostics.fixes import Proposal as Proposal
+from archdsl.diagnostics.fixes import removing as removing
+from archdsl.diagnostics.fixes import replacing as replacing
 from archdsl.diagnostics.place import CallSite as CallSite
 from archdsl.diagnostics.place import Label as Label
 from archdsl.diagnostics.place import Origin as Origin
@@ -20,6 +23,7 @@ from archdsl.diagnostics.report import Report as Report
 from archdsl.diagnostics.report import TooManyErrors as TooManyErrors
 from archdsl.diagnostics.suggest import closest as closest
 from archdsl.diagnostics.suggest import did_you_mean as did_you_mean
+from archdsl.diagnostics.suggest import suggestion as suggestion
 from archdsl.diagnostics.text import escape_control as escape_control
 from archdsl.diagnostics.text import json_visible as json_visible
 from archdsl.diagnostics.text import render_text as render_text

@@ -1,33 +1,14 @@
-"""A diagnostic as data, with the edits that repair the file."""
+"""A diagnostic as data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from archdsl.diagnostics.fixes import Fix, Proposal
 from archdsl.diagnostics.place import Label, Span
 
 Severity = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Replace the characters of `span` by `text`; an empty span inserts, an empty text removes."""
-
-    span: Span
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fix:
-    """A repair: edits that are applied together. `title` is an imperative, as in ``replace `strid` by `stride` ``.
-
-    A `safe` fix has one reading and keeps the meaning of all that was valid. Others guess, or change the network.
-    """
-
-    title: str
-    edits: tuple[Edit, ...]
-    safe: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +22,11 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     help: str = ""
     fixes: tuple[Fix, ...] = ()
-    """Repairs, the best first. At most one of them is applied."""
+    """Repairs, the best first. At most one of them is applied. If `help` is a `Proposal`, its fix is here."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.help, Proposal) and self.span is not None and not self.fixes:
+            object.__setattr__(self, "fixes", self.help.fixes(self.span))
 
     def sort_key(self) -> tuple[str, int, str]:
         if self.span is None:

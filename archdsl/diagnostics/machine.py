@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from archdsl.diagnostics.diagnostic import Diagnostic, Edit
+from archdsl.diagnostics.diagnostic import Diagnostic
+from archdsl.diagnostics.fixes import Edit
 from archdsl.diagnostics.text import escape_control_lines
 
 

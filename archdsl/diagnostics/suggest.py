@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
 
+from archdsl.diagnostics.fixes import Proposal
+
 MAX_COMPARED = 500
 """The largest number of known words that a misspelt one is compared with."""
 
@@ -28,5 +30,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     best = closest(word, known)
     if best is not None:
-        return f"did you mean `{best}`?"
+        return suggestion(word, best, known)
     return "known: " + ", ".join(known[:40]) + (", ..." if len(known) > 40 else "") if known else ""
+
+
+def suggestion(word: str, best: str, known: Iterable[str] = ()) -> Proposal:
+    """Return `did you mean ...?`, with the fix that writes `best` in place of `word`.
+
+    The fix is safe if `best` is the only word of `known` that is one typing error away: a letter too many, missing,
+    wrong, or two exchanged.
+    """
+    typos = {k for k in islice(known, MAX_COMPARED) if _one_typo(word, k)}
+    return Proposal(f"did you mean `{best}`?", best, word, safe=len(word) > 3 and typos == {best})
+
+
+def _one_typo(word: str, known: str) -> bool:
+    """Whether one typing error in letters makes `word` of `known`; a digit is never one: `conv1` and `conv2` differ."""
+    if word == known or [*filter(str.isdigit, word)] != [*filter(str.isdigit, known)]:
+        return False
+    same = next((n for n, (a, b) in enumerate(zip(word, known, strict=False)) if a != b), min(len(word), len(known)))
+    a, b = word[same:], known[same:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[1::-1] == b[:2] and a[2:] == b[2:])

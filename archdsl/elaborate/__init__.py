@@ -13,7 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from archdsl.axes import channels_first, kind_of
-from archdsl.diagnostics import ArchError, Diagnostic, Origin, Report, TooManyErrors, error
+from archdsl.diagnostics import ArchError, Diagnostic, Origin, Proposal, Report, TooManyErrors, error
 from archdsl.elaborate.bound import Bound, unknown
 from archdsl.elaborate.build import SEVERAL, GraphBuilder, Restart, unread
 from archdsl.elaborate.expanders import RULES
@@ -260,7 +260,11 @@ def _channels_last_warning(decl: InputDecl, shape: Shape) -> Diagnostic | None:
         f"this input has {sizes}",
         decl.span,
         severity="warning",
-        help=f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, meant))}`",
+        help=Proposal(
+            f"write {' x '.join(('channels', *kind.sizes))}: `{'x'.join(map(str, meant))}`",
+            "x".join(map(str, meant)),
+            "x".join(map(str, concrete(shape))),
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl.axes import axes_of, in_short, kind_of, listed
-from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error
+from archdsl.diagnostics import ArchError, Diagnostic, Origin, Span, closest, error, removing, suggestion
 from archdsl.elaborate.build import chain_notes
 from archdsl.elaborate.calls import callee
 from archdsl.elaborate.op_nodes import check_arity, slices
@@ -111,7 +111,8 @@ def _check_shortcut(walker: Walker, shortcut: CallSyntax, ctx: Context) -> None:
         callee(walker, shortcut, ctx)
     except ArchError as e:
         near = closest(shortcut.call.name, SHORTCUTS)
-        raise ArchError([replace(d, help=f"did you mean `{near}`?") if near else d for d in e.diagnostics]) from None
+        hint = suggestion(shortcut.call.name, near, SHORTCUTS) if near else None
+        raise ArchError([replace(d, help=hint, fixes=()) if hint else d for d in e.diagnostics]) from None
 
 
 def _shortcut(walker: Walker, syntax: ResidualSyntax, inside: ScopePlace, cursor: int, body: int, ctx: Context) -> int:
@@ -185,6 +186,7 @@ def _report_conflict(walker: Walker, syntax: ResidualSyntax, cursor: int, body: 
             labels=walker.builder.changes(body, cursor),
             notes=chain_notes(ctx.call),
             help=help_,
+            fixes=removing("shortcut", syntax.shortcut_span) if stride else (),
         )
     )
 
@@ -257,7 +259,7 @@ def _merge_of(walker: Walker, syntax: BranchesSyntax, count: int, ctx: Context) 
 def _nearest_merge(word: str) -> str:
     known = OPS_BY_NAME[word].of_several if word in OPS_BY_NAME else op_elsewhere(word)
     near = known if known in MERGES else closest(word, MERGES)
-    return f"did you mean `{near}`?" if near else suggest_op(word)
+    return suggestion(word, near, MERGES) if near else suggest_op(word)
 
 
 def _split_branches(

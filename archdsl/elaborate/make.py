@@ -16,6 +16,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_me
 from archdsl.elaborate.spread import spread
 from archdsl.language.document import Document, OpDefaults
 from archdsl.language.expressions import Env, Value, show
+from archdsl.language.expressions.values import floor_help
 from archdsl.language.hints import words_of
 from archdsl.language.syntax import FieldValue, NormOrAct, OpSyntax
 from archdsl.language.validate import pydantic_message
@@ -276,7 +277,7 @@ def _invalid(
             "E0315",
             f"`{name}` of `{op.name}` must be a whole number{came}",
             where,
-            help=about if plain else f"`//` divides and rounds down; {about}",
+            help=about if plain else floor_help(written, f"; {about}"),
         )
     if _overflows(value):
         message = f"is larger than the largest float32 number, {LARGEST:.2g}"

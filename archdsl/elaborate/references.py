@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from archdsl.diagnostics import ArchError, Diagnostic, Label, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Label, Proposal, closest, did_you_mean, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder
 from archdsl.elaborate.place import Member, VisibleNames
 from archdsl.language.syntax import Ref
@@ -101,7 +101,12 @@ def _warn_hidden(builder: GraphBuilder, ref: Ref, around: Sequence[tuple[int, Me
             ref.span,
             severity="warning",
             labels=tuple(labels),
-            help=f"write `{level * '.'}{name}` or `{outer * '.'}{name}`, or rename one of them",
+            help=Proposal(
+                f"write `{level * '.'}{name}` or `{outer * '.'}{name}`, or rename one of them",
+                f"{level * '.'}{name}",
+                name,
+                safe=True,  # it is what the reference reads now
+            ),
         )
     )
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from itertools import chain
 
-from archdsl.diagnostics import Diagnostic, Span, closest, did_you_mean
+from archdsl.diagnostics import Diagnostic, Span, closest, did_you_mean, removing, suggestion
 from archdsl.elaborate.make import OTHER_MEANING, OpMaker
 from archdsl.elaborate.repeat import COPY_NAMES
 from archdsl.language.document import Document, OpDefaults
@@ -48,7 +48,7 @@ def _of_node(
         for expr in chain.from_iterable(map(_expressions, syntax.expressions())):
             for name in sorted(expr.names - names):
                 near = closest(name, names)
-                help_ = f"did you mean `{near}`?" if near else did_you_mean(name, sorted(own))
+                help_ = suggestion(name, near, names) if near else did_you_mean(name, sorted(own))
                 yield Diagnostic("E0304", f"unknown name `{name[:60]}`", _place(name, expr.span), help=help_)
 
 
@@ -82,7 +82,7 @@ def idle_defaults(document: Document, maker: OpMaker) -> list[Diagnostic]:
         if not any((word, "") in maker.applied for word in words):
             if not _mentions(document.tree, words):
                 span = next(iter(spans.values()))
-                warnings.append(_idle(f"no node of this spec uses the defaults of `{name}`", span))
+                warnings.append(_idle(f"no node of this spec uses the defaults of `{name}`", span, name))
             continue
         idle = [
             field
@@ -91,7 +91,7 @@ def idle_defaults(document: Document, maker: OpMaker) -> list[Diagnostic]:
             and not any((word, field) in maker.applied for word in words if not _differs(word, name, field))
         ]
         warnings += [
-            _idle(f"no `{name}` of this network can have the default `{field}`", spans[field]) for field in idle
+            _idle(f"no `{name}` of this network can have the default `{field}`", spans[field], field) for field in idle
         ]
     return warnings
 
@@ -101,8 +101,9 @@ def _differs(word: str, name: str, field: str) -> bool:
     return word == Deconv.name != name and field in OTHER_MEANING
 
 
-def _idle(message: str, span: Span) -> Diagnostic:
-    return Diagnostic("W0424", message, span, severity="warning", help="remove it from `defaults`")
+def _idle(message: str, span: Span, key: str) -> Diagnostic:
+    help_ = "remove it from `defaults`"
+    return Diagnostic("W0424", message, span, severity="warning", help=help_, fixes=removing(key, span))
 
 
 def _spans(defaults: OpDefaults) -> dict[str, Span]:

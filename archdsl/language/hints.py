@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from archdsl.axes import without_axes
-from archdsl.diagnostics import closest, did_you_mean
+from archdsl.diagnostics import closest, did_you_mean, suggestion
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
@@ -71,7 +71,7 @@ def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
         return reason
     best = op_elsewhere(name) or closest(name, [*blocks, *OPS_BY_NAME])
     if best is not None:
-        return f"did you mean `{best}`?"
+        return suggestion(name, best, [*blocks, *OPS_BY_NAME])
     if name in _AFTER_OP:
         return f"`{name}` goes after an op: `3x3 conv 64 {name}`"
     return "the ops are " + ", ".join(OPS_BY_NAME)
@@ -94,7 +94,7 @@ def suggest_field(name: str, known: Collection[str], value: str = "...") -> str:
     if name == "size" and "like" in known:
         return "`upsample 2` has a factor, and `upsample like=input` resizes to the sizes of another node"
     own = next((field for field, names in FIELDS_ELSEWHERE.items() if name in names.split() and field in known), None)
-    return f"did you mean `{own}`?" if own else did_you_mean(name, known)
+    return suggestion(name, own, known) if own else did_you_mean(name, known)
 
 
 def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], window: str = "") -> str:
@@ -108,10 +108,10 @@ def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], 
         return _block_hint(head, name, rest, window)
     if not _NAME.fullmatch(head):
         return _explain_typing_error(name, rest)
-    suggestion = suggest_op(head, blocks)
-    if rest and rest[0] in OPS_BY_NAME and not suggestion.startswith("did"):
+    help_ = suggest_op(head, blocks)
+    if rest and rest[0] in OPS_BY_NAME and not help_.startswith("did"):
         return f"a node starts with its op or a window: `3x3 {rest[0]} ...`"
-    return suggestion
+    return help_
 
 
 def _block_hint(head: str, name: str, rest: Sequence[str], window: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 
-from archdsl.diagnostics import error
+from archdsl.diagnostics import Proposal, error
 from archdsl.language.keys import COMMON_KEYS, HEADS
 from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Scalar, Tree
@@ -74,11 +74,12 @@ def check_key(scalar: Scalar) -> str:
             "E0501",
             f"`{name[:60]}` is not a valid name",
             scalar.span,
-            help="use ASCII letters, digits, `_` and `-`, starting with a letter or `_`" + _instead(name),
+            help=_instead("use ASCII letters, digits, `_` and `-`, starting with a letter or `_`", name),
         )
     reason = _reserved(name)
     if reason:
-        help_ = "" if name == "input" else f"e.g. `{name.strip('_')}1`"
+        other = f"{name.strip('_')}1"
+        help_ = "" if name == "input" else Proposal(f"e.g. `{other}`", other, name)
         raise error("E0502", f"a node cannot be named `{name}`: {reason}", scalar.span, help=help_)
     return name
 
@@ -104,10 +105,11 @@ def _reserved(name: str) -> str:
     return "it is the input of the network or block" if name == "input" else ""
 
 
-def _instead(name: str) -> str:
-    """A valid name similar to an invalid one, as part of a help."""
+def _instead(help_: str, name: str) -> str:
+    """The help, with a valid name that is similar to the invalid one."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name, flags=re.ASCII).strip("_").lstrip("0123456789-")
-    return f"; e.g. `{plain}`" if _KEY.fullmatch(plain) and len(plain) < 40 else ""
+    similar = _KEY.fullmatch(plain) and len(plain) < 40
+    return Proposal(f"{help_}; e.g. `{plain}`", plain, name) if similar else help_
 
 
 def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
@@ -123,7 +125,12 @@ def check_argument(name: str, scalar: Scalar, what: str = "an argument") -> str:
         if what == "a block" and name in HEADS:
             return name  # `inception(a, b):` is valid: a call is never a key.
         owner = "an op" if name in OPS_BY_NAME else "a reserved word"
-        raise error("E0502", f"`{name}` is {owner}, so it cannot name {what}", scalar.span, help=f"e.g. `{name}_`")
+        raise error(
+            "E0502",
+            f"`{name}` is {owner}, so it cannot name {what}",
+            scalar.span,
+            help=Proposal(f"e.g. `{name}_`", f"{name}_", name),
+        )
     return name
 
 

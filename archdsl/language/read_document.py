@@ -11,6 +11,7 @@ from archdsl.diagnostics import (
     ArchError,
     Diagnostic,
     Label,
+    Proposal,
     Report,
     Source,
     Span,
@@ -213,7 +214,7 @@ class _DocumentBuilder:
                     "E0208",
                     f"this archdsl reads language version 1, the spec needs version{required}",
                     version.span,
-                    help="update archdsl, or write `archdsl: 1`",
+                    help=Proposal("update archdsl, or write `archdsl: 1`", "1"),
                 )
             )
 

@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from functools import partial
 from typing import Any, TypeVar
 
-from archdsl.diagnostics import ArchError, Diagnostic, Report, Source, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Proposal, Report, Source, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op, words_of
@@ -165,7 +165,7 @@ class Reader:
                         f"`{name}` is the name of a node here, not the head word `{near}`",
                         entry.key.span,
                         severity="warning",
-                        help=f"write `{near}:`, or rename the node",
+                        help=Proposal(f"write `{near}:`, or rename the node", near, name),
                     )
                 )
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from archdsl.diagnostics import ArchError, Label, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Edit, Fix, Label, closest, did_you_mean, error
 from archdsl.language.hints import explain_unknown_op, suggest_field, values_help
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
@@ -207,7 +207,11 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put, window: 
     def put_once(key: str, word: Word, start: int, end: int, value: Tree | None = None) -> None:
         if key in written:
             both = scalar.part(written[key].start, written[key].end).to(scalar.part(word.start, word.end))
-            raise error("E0302", f"`{key}` is set twice: `{written[key].text}` and `{word.text}`", both)
+            copy = scalar.part(written[key].end, word.end)  # with the words between, if there are any
+            fixes = (Fix(f"remove `{word.text}`", (Edit(scalar.part(word.start - 1, word.end), ""),), safe=True),)
+            same = written[key].text == word.text and copy.text.endswith(f" {word.text}")
+            what = f"`{key}` is set twice: `{written[key].text}` and `{word.text}`"
+            raise error("E0302", what, both, fixes=fixes if same else ())
         written[key] = word
         put(key, start, end, value)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error, suggestion
 from archdsl.language.expressions import Value, show
 from archdsl.source import Map, Scalar, Seq, Tree
 
@@ -82,9 +82,8 @@ def _located(known: list[str], tree: Map, what: str, item: Any) -> Diagnostic:
         return Diagnostic("E0203", f"`{what}` needs `{name}`", tree.span)
     choices = re.findall(r"'([^']*)'", str(item.get("ctx", {}).get("expected", "")))
     near = closest(str(item.get("input")), choices) if choices else None
-    return Diagnostic(
-        "E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span, help=f"did you mean `{near}`?" if near else ""
-    )
+    help_ = suggestion(str(item.get("input")), near, choices) if near else ""
+    return Diagnostic("E0202", f"`{name}` of `{what}` {pydantic_message(item)}", span, help=help_)
 
 
 _WORDS = (

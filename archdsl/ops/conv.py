@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from archdsl.axes import KINDS
+from archdsl.diagnostics import Proposal
 from archdsl.ops.base import (
     ALL_ONE,
     MAX_SIZE,
@@ -469,7 +470,7 @@ class Deconv(Weighted):
         most = min(map(max, self.stride, self.dilation)) - 1
         where = f" along the {KINDS[len(self.stride)].sizes[axis]}" if len(set(self.stride)) > 1 else ""
         if most:
-            help_ = f"write `extra={most}` or less"
+            help_: str = Proposal(f"write `extra={most}` or less", str(most))
         elif self.pad is None:
             help_ = "leave it out: the output is then stride times as large as the input, on each axis"
         else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from archdsl.axes import IMAGE, axes_of, kind_of
+from archdsl.diagnostics import Proposal
 from archdsl.ops.base import (
     LIKE,
     MAX_SIZE,
@@ -130,12 +131,13 @@ class Slice(Exact):
         channels = at(inputs[0][0])
         end = channels if self.end is None else self.end
         if not self.start < end <= channels:
-            over = self.end is not None and self.end > channels
+            over = self.end is not None and self.end > channels > self.start
+            help_ = f"`slice a b` selects channels a to b - 1; the last channel is {channels - 1}"
             raise OpError(
                 "E0418",
                 f"channels {self.start} up to {end} of {channels}: the range {'is too long' if over else 'is empty'}",
                 field="end" if over else "start",
-                help=f"`slice a b` selects channels a to b - 1; the last channel is {channels - 1}",
+                help=Proposal(help_, str(channels)) if over else help_,
             )
         return (end - self.start, *inputs[0][1:])
 
@@ -248,7 +250,12 @@ class Upsample(Free):
         need_axes(self, inputs[0])
         if self.mode == "cubic" and kind_of(inputs[0]) is not IMAGE:
             message = f"cubic interpolation is for images; the input is {kind_of(inputs[0]).noun}"
-            raise OpError("E0308", message, field="mode", help="write `linear`, which is for all axes")
+            raise OpError(
+                "E0308",
+                message,
+                field="mode",
+                help=Proposal("write `linear`, which is for all axes", "linear", "cubic"),
+            )
         channels, *sizes = inputs[0]
         if self.scale is None:
             return (channels, *need_same_axes(self, inputs)[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from archdsl.diagnostics import ArchError, Label, Source, Span, error
+from archdsl.diagnostics import ArchError, Edit, Fix, Label, Proposal, Source, Span, error, replacing
 from archdsl.source.brackets import balanced
 from archdsl.source.limits import MAX_DEPTH
 from archdsl.source.tree import Entry, Scalar
@@ -24,9 +24,11 @@ def too_deep(span: Span) -> ArchError:
 
 
 def tag_error(span: Span) -> ArchError:
-    help_ = "remove it, or quote the value if the `!` belongs to it"
+    help_ = Proposal("remove it, or quote the value if the `!` belongs to it", "")
     note = "archdsl never executes a tag"
-    return error("E0103", f"YAML tags such as `{span.text}` are not allowed", span, notes=(note,), help=help_)
+    return error(
+        "E0103", f"YAML tags such as `{span.text}` are not allowed", span, notes=(note,), help=Proposal(help_, "")
+    )
 
 
 def short(text: str) -> str:
@@ -51,9 +53,8 @@ def unbalanced(node: Scalar) -> ArchError:
     ends = [at for at in range(len(node.text), len(rest)) if rest[at] == ")" and balanced(rest[: at + 1])]
     if ends and "," in rest[: ends[0]]:
         span = Span(node.span.source, start, start + ends[0] + 1)
-        return error(
-            "E0113", f"inside brackets YAML splits `{span.text}` at its comma", span, help=quote_help(span.text)
-        )
+        help_, message = quote_help(span.text), f"inside brackets YAML splits `{span.text}` at its comma"
+        return error("E0113", message, span, help=help_, fixes=_quoting(span))
     message = f"the parentheses of `{short(node.text)}` do not match; YAML splits at every comma inside brackets"
     return error("E0113", message, node.span, help=quote_help())
 
@@ -66,7 +67,26 @@ def key_twice(key: Scalar, first: Scalar) -> ArchError:
         label="used again here",
         labels=(Label(first.span, "first used here"),),
         help="rename one of them, or remove it",
+        fixes=_removing_copy(key.span, first.span),
     )
+
+
+def _removing_copy(key: Span, first: Span) -> tuple[Fix, ...]:
+    """The fix that removes an entry in one line that is a copy of an earlier line."""
+    source = key.source
+    again, line = source.line_text(key.line), source.line_text(first.line)
+    if key.line == first.line or again != line or again[key.column - 1 :] != again.strip() or again.endswith(":"):
+        return ()
+    start = key.start - key.column + 1
+    end = source.line_starts[key.line] if key.line < len(source.line_starts) else len(source.text)
+    return (Fix(f"remove the copy of line {first.line}", (Edit(Span(source, start, end), ""),), safe=True),)
+
+
+def _quoting(span: Span) -> tuple[Fix, ...]:
+    """The fix that quotes a value of one line."""
+    if '"' in span.text or "\\" in span.text or "\n" in span.text:
+        return ()
+    return (replacing(span, f'"{span.text}"', safe=True),)
 
 
 def missing_value(key: Scalar, value: Span, entries: dict[str, Entry]) -> ArchError:
@@ -75,15 +95,17 @@ def missing_value(key: Scalar, value: Span, entries: dict[str, Entry]) -> ArchEr
         message, help_ = f"the key `{short(key.text)}` has no value", "write `null`, or remove the key"
     else:
         message = f"`{short(key.text)}` has no value: inside `{{}}` every part between commas is `key: value`"
-        help_ = quote_help(_split_value(key, entries) or "add <- a, b", listed=False)
+        whole = _split_value(key, entries)
+        help_ = quote_help(whole.text if whole else "add <- a, b", listed=False)
+        return error("E0113", message, key.span, help=help_, fixes=_quoting(whole) if whole else ())
     return error("E0113", message, key.span, help=help_)
 
 
-def _split_value(key: Scalar, entries: dict[str, Entry]) -> str:
+def _split_value(key: Scalar, entries: dict[str, Entry]) -> Span | None:
     """The value that YAML split: that of the entry before `key`, with all parts after it that have no `:`."""
     last = next(reversed(entries.values()), None)
     if last is None or not isinstance(last.value, Scalar) or not last.value.plain:
-        return ""
+        return None
     start, text = last.value.span.start, key.span.source.text
     rest = re.compile(r"(?:\s{0,9},\s{0,9}[^\s,:{}\[\]]{1,40}(?=\s{0,9}[,}]))*").match(text, last.value.span.end)
-    return text[start : rest.end()] if rest is not None and rest.end() >= key.span.end else ""
+    return Span(key.span.source, start, rest.end()) if rest is not None and rest.end() >= key.span.end else None

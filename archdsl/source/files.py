@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from archdsl.diagnostics import ArchError, Source, Span, error
+from archdsl.diagnostics import ArchError, Edit, Fix, Source, Span, error
 from archdsl.source.faults import short, tag_error
 from archdsl.source.limits import MAX_BYTES
 
@@ -109,7 +109,11 @@ def check_text(source: Source) -> None:
 
 def forbidden_character(char: str, span: Span) -> ArchError:
     help_ = "is this a text file in UTF-8?" if char == "\0" else ""
-    return error("E0108", f"the character U+{ord(char):04X} is not allowed in a spec", span, help=help_)
+    what = f"the character U+{ord(char):04X} is not allowed in a spec"
+    # A lone carriage return ends a line in YAML, and a byte order mark has no meaning.
+    text, title = ("\n", "end the line here") if char == "\r" else ("", f"remove U+{ord(char):04X}")
+    fix = Fix(title, (Edit(span, text),), safe=char in "\r\ufeff")
+    return error("E0108", what, span, help=help_, fixes=(fix,) if span.text == char else ())
 
 
 def lines(text: str, start: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from archdsl.diagnostics import ArchError, Label, Source, Span, error
+from archdsl.diagnostics import ArchError, Edit, Fix, Label, Proposal, Source, Span, error
 from archdsl.source.brackets import depths
 from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
 from archdsl.source.limits import MAX_DEPTH
@@ -38,7 +38,7 @@ class Syntax:
         if "nesting depth" in self.problem:  # since 0.2.6 libyaml reads at most 1,000 levels ahead
             raise too_deep(word_span(self.source, self.first_too_deep()))
         if "\t" in self.indentation() and (self.first_on_line() or self.char == "\t"):
-            self.fail("a tab in the indentation", self.at, help="use spaces")
+            self.fail("a tab in the indentation", self.at, help="use spaces", fixes=self.untabbed())
         self.nested()
         if "unexpected ':'" in self.problem:
             self.fail("a `:` needs a space after it", self.opened)
@@ -73,6 +73,15 @@ class Syntax:
 
     def first_on_line(self) -> bool:
         return not self.text[self.text.rfind("\n", 0, self.at) + 1 : self.at].strip()
+
+    def untabbed(self) -> tuple[Fix, ...]:
+        """The fix that indents by two spaces for each tab; none if the file is also indented by spaces."""
+        indents = [*re.compile(r"^[ \t]+(?=[^\s#])", re.MULTILINE).finditer(self.text)]
+        if any(" " in indent[0] for indent in indents):
+            return ()
+        spans = ((Span(self.source, *indent.span()), len(indent[0])) for indent in indents)
+        edits = tuple(Edit(span, 2 * tabs * " ") for span, tabs in spans)
+        return (Fix("indent by spaces, two for each tab", edits, safe=True),)
 
     def quoted(self) -> NoReturn:
         span = Span(self.source, self.opened, self.opened + 1)
@@ -157,8 +166,9 @@ class Syntax:
         if len(line) > 1024:
             raise error("E0101", "a key has at most 1,024 characters", Span(self.source, self.at - len(line), self.at))
         self.line_above(line)
-        help_ = "the line above already has a value: check the indentation"
-        self.fail("a key is not allowed here", self.at, help=help_)
+        self.fail(
+            "a key is not allowed here", self.at, help="the line above already has a value: check the indentation"
+        )
 
     def line_above(self, line: str) -> None:
         """Raise E0101 at the line above if that one is wrong: it is a comment, has no `:`, or has a value already."""
@@ -171,11 +181,11 @@ class Syntax:
         if not words or len(above) > 200:
             return
         if words[0].startswith("//"):
-            help_ = f"write `# {above.strip().lstrip('/ ')}`"
+            help_: str = Proposal(f"write `# {above.strip().lstrip('/ ')}`", "#", "//", safe=True)
             self.fail("a comment begins with `#`", start + indent, help=help_)
         name, colon, value = above.strip().removeprefix("- ").partition(": ")
         if not colon and further == 0 and len(words) > 1 and words[0] != "-" and not above.rstrip().endswith(":"):
-            help_ = f"write `{words[0]}: {' '.join(words[1:])}`"
+            help_ = Proposal(f"write `{words[0]}: {' '.join(words[1:])}`", f"{words[0]}:", safe=True)
             self.fail("this key has no `:`", start + indent, help=help_)
         if further > 0 and (words[0] == "-" or colon) and line.strip() in _NODE_KEYS:
             prefix, node = (f"{name}: ", value) if colon else ("", name)

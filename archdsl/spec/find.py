@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from archdsl.diagnostics import ArchError, Label, Source, Span, closest, error
+from archdsl.diagnostics import ArchError, Label, Source, Span, closest, error, suggestion
 from archdsl.source import Map, Scalar, parse, read
 
 SUFFIXES = (".yaml", ".yml")
@@ -50,7 +50,7 @@ def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
     location = _by_name(path)
     if location is None:
         near = closest(path, _names_safely())
-        hint = f"did you mean `{near}`?" if near else "`archdsl list` lists them all"
+        hint = suggestion(path, near, _names_safely()) if near else "`archdsl list` lists them all"
         if os.path.exists(path):
             hint = f"to read a file, write `./{path}` or `{path}.yaml`"
         raise error("E0205", f"the library has no network `{path[:80]}`", help=hint)

@@ -365,7 +365,15 @@ def test_json_tells_the_same() -> None:
         "end_column": 14,
         "notes": [],
         "help": "did you mean `conv`?",
-        "fixes": [],
+        "fixes": [
+            {
+                "title": "replace `cnov` by `conv`",
+                "safe": True,
+                "edits": [
+                    {"file": "spec.yaml", "line": 3, "column": 10, "end_line": 3, "end_column": 14, "text": "conv"}
+                ],
+            }
+        ],
     }
     json.dumps(item)
 

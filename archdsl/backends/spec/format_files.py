@@ -9,7 +9,7 @@ from pathlib import Path
 from archdsl.backends.spec.rewrite import formatted
 from archdsl.diagnostics import ArchError, Source
 from archdsl.diagnostics.arguments import conflict
-from archdsl.files.atomic import atomic_write
+from archdsl.files.rewrite import difference, rewrite
 from archdsl.source import read
 from archdsl.spec.find import spec_files
 
@@ -32,17 +32,11 @@ class FormattedFile:
 
     def difference(self) -> str:
         """Return the changes as a unified diff; empty if there are none."""
-        from difflib import unified_diff
-
-        lines = unified_diff(
-            self.before.splitlines(True), self.after.splitlines(True), self.name, f"{self.name} (formatted)"
-        )
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+        return difference(self.name, self.before, self.after, "formatted")
 
     def write(self) -> None:
         """Replace the file atomically; of a link, the target. Raises E0701 or E0704 if it cannot be written."""
-        with atomic_write(Path(self.name).resolve(), replaceable=lambda path: True) as output:
-            output.write(self.after.encode())
+        rewrite(self.name, self.before, self.after)
 
 
 def format_files(files: Sequence[str | Path]) -> tuple[FormattedFile, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, TypeAlias, TypeGuard
 
-from archdsl.diagnostics import ArchError, Span, closest, error
+from archdsl.diagnostics import ArchError, Span, closest, error, suggestion
 from archdsl.language.expressions.values import LIMIT, OF_INPUT, Env, Lookup, Number, Value, described, show
 
 
@@ -44,13 +44,14 @@ _COPY = "`i`, `first` and `last` are only defined in the text of a repeated node
 
 
 def _unknown(name: str, span: Span, env: Lookup) -> ArchError:
-    suggestion = _MEANT.get(name) or (closest(name, env.known) if isinstance(env, Env) else None)
-    help_ = f"did you mean `{suggestion}`?" if suggestion else ""
+    known = env.known if isinstance(env, Env) else ()
+    meant = _MEANT.get(name) or closest(name, known)
+    help_ = suggestion(name, meant, known) if meant else ""
     if name in ("i", "first", "last"):
         help_ = _COPY
     elif name in OF_INPUT:
         help_ = f"`{name}` is only defined in nodes and in defaults of block arguments"
-    elif not suggestion and isinstance(env, Env):
+    elif not meant and isinstance(env, Env):
         own = [known for known in env.own if known not in OF_INPUT]
         help_ = (
             f"known names: {', '.join(own[:20])}"

@@ -97,9 +97,9 @@ class Parser:
         char, span = text[at], self.scalar.part(at, at + 1)
         if char.isascii():
             raise error("E0303", f"{char!r} is not allowed in expressions", span, help=HAVE)
-        name = unicodedata.name(char, "an unnamed character")
-        help_ = f"write `{LOOKALIKES[char]}`" if char in LOOKALIKES else "only ASCII characters are allowed"
-        raise error("E0303", f"`{char}` is U+{ord(char):04X}, {name}", span, help=help_)
+        help_ = LOOKALIKES.get(char, "only ASCII characters are allowed")
+        what = f"`{char}` is U+{ord(char):04X}, {unicodedata.name(char, 'an unnamed character')}"
+        raise error("E0303", what, span, help=help_)
 
     def check_number(self, token: Token) -> None:
         """Raises E0303 for `3x3` and `1_000`, E0306 for 2^63 and more."""

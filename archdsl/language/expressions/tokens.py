@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from archdsl.diagnostics import Proposal
 from archdsl.language.expressions.values import FUNCTIONS
 
 
@@ -32,14 +33,14 @@ NOT_HERE: Mapping[str, tuple[str, str]] = {
     ".": ("`.` is not allowed in expressions: values have no attributes", ""),
     "'": ("strings are not allowed in expressions", "write a name without quotes: `relu`"),
     '"': ("strings are not allowed in expressions", "write a name without quotes: `relu`"),
-    "=": ("`=` is not allowed in expressions", "use `==` to compare"),
+    "=": ("`=` is not allowed in expressions", Proposal("use `==` to compare", "==")),
     ":": ("`:` is not allowed in expressions", "an index is one number: `a[0]`; slices are not supported"),
-    "&&": ("`&&` is not allowed in expressions", "write `and`"),
-    "||": ("`||` is not allowed in expressions", "write `or`"),
-    "!": ("`!` is not allowed in expressions", "write `not`"),
+    "&&": ("`&&` is not allowed in expressions", Proposal("write `and`", "and", safe=True)),
+    "||": ("`||` is not allowed in expressions", Proposal("write `or`", "or", safe=True)),
+    "!": ("`!` is not allowed in expressions", Proposal("write `not`", "not", safe=True)),
     "?": ("`?` is not allowed in expressions", "write `a if condition else b`"),
     "{": ("`{` is not allowed in expressions", "write a list as `[...]`"),
-    "^": ("`^` is not allowed in expressions", "write a power as `x**2`"),
+    "^": ("`^` is not allowed in expressions", Proposal("write a power as `x**2`", "**")),
 }
 FOREIGN = frozenset(
     [
@@ -48,16 +49,20 @@ FOREIGN = frozenset(
         *("with", "yield"),
     ]
 )
-LOOKALIKES = {
-    "\N{MULTIPLICATION SIGN}": "*",
-    "\N{DIVISION SIGN}": "/",
-    "\N{MINUS SIGN}": "-",
-    "\N{EN DASH}": "-",
-    "\N{EM DASH}": "-",
-    "\N{LESS-THAN OR EQUAL TO}": "<=",
-    "\N{GREATER-THAN OR EQUAL TO}": ">=",
-    "\N{NOT EQUAL TO}": "!=",
+LOOKALIKES: Mapping[str, str] = {
+    char: Proposal(f"write `{meant}`", meant, safe=True)
+    for char, meant in {
+        "\N{MULTIPLICATION SIGN}": "*",
+        "\N{DIVISION SIGN}": "/",
+        "\N{MINUS SIGN}": "-",
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+        "\N{LESS-THAN OR EQUAL TO}": "<=",
+        "\N{GREATER-THAN OR EQUAL TO}": ">=",
+        "\N{NOT EQUAL TO}": "!=",
+    }.items()
 }
+"""The help for a character that looks like an operator."""
 HAVE = "expressions support + - * / // % **, == != < <= > >=, and or not, a if c else b, a[i], [a, b], " + ", ".join(
     f"{name}()" for name in FUNCTIONS
 )

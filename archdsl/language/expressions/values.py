@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from archdsl.diagnostics import Span, error
+from archdsl.diagnostics import Proposal, Span, error
 
 Value: TypeAlias = bool | int | float | Fraction | str | tuple[Any, ...] | None
 """A string is the name of an op or block; a tuple is a list of values."""
@@ -169,6 +169,12 @@ def truth(value: Value, span: Span) -> bool:
     return bool(value)
 
 
+def floor_help(written: str, about: str = "") -> str:
+    """Return the help for a quotient that is not a whole number; the fix of a single `/` is `//`."""
+    help_ = f"`//` divides and rounds down{about}"
+    return Proposal(help_, "//", "/") if written.count("/") == 1 else help_
+
+
 def as_whole(value: Value, span: Span, what: str) -> int:
     """Return the value as an int. Raises E0315 for a fraction, E0305 for other types, E0306 for too large a number."""
     if type(value) is int:
@@ -181,7 +187,7 @@ def as_whole(value: Value, span: Span, what: str) -> int:
         return as_whole(int(value), span, what)
     written, shown = " ".join(span.text.split()), _decimal(value)
     computed = f", not {shown}" if written == shown or len(written) > 60 else f": {written} is {shown}"
-    raise error("E0315", f"{what} must be a whole number{computed}", span, help="`//` divides and rounds down")
+    raise error("E0315", f"{what} must be a whole number{computed}", span, help=floor_help(span.text))
 
 
 def _decimal(value: Number) -> str:

@@ -13,13 +13,14 @@ from itertools import islice, takewhile
 from typing import Any, NamedTuple
 
 from archdsl.axes import axes_of
-from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics import ArchError, Diagnostic, Fix, Span, error, replacing
 from archdsl.language.foreign.calls import TYPE_KEYS, Call, Hint, Unknown, fields_in, mapping_call, parse_call, plain
 from archdsl.language.foreign.convert import CURRENT, NOT_AN_OP, convert, join
 from archdsl.language.foreign.layers import find
 from archdsl.language.foreign.missing import why_missing
 from archdsl.language.foreign.words import answer_words, op_of
 from archdsl.language.foreign.write import Answer
+from archdsl.language.format.yaml_writer import plain_safe, quoted
 from archdsl.language.hints import LOOKALIKE
 from archdsl.language.keys import COMMON_KEYS
 from archdsl.ops import OPS_BY_NAME
@@ -83,11 +84,29 @@ def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> Ar
         return _missing_op(first, tree)
     help_ = f"write `{answer.write}`{answer.note}"
     if isinstance(tree, Scalar) and not isinstance(tree.value, str):
-        return ArchError(replace(first, help=f"{help_}; the key `{context.key}` is only the name of the node"))
+        help_ = f"{help_}; the key `{context.key}` is only the name of the node"
+        return ArchError(replace(first, help=help_, fixes=_fixes(answer, tree, False)))
+    fixes = _fixes(answer, tree, bool(answer.tool) or answer.certain or first.code in _KEPT)
     if not answer.tool and first.code in _KEPT:
-        return ArchError(replace(first, help=help_))
+        return ArchError(replace(first, help=help_, fixes=fixes))
     what = f"the notation of {answer.tool}" if answer.tool else "not the notation of a spec"
-    return error("E0318", f"`{text}` is {what}", tree.span, help=help_)
+    return error("E0318", f"`{text}` is {what}", tree.span, help=help_, fixes=fixes)
+
+
+def _fixes(answer: Answer, tree: Tree, certain: bool) -> tuple[Fix, ...]:
+    """The fix that writes the answer in place of the node.
+
+    It is safe if nothing was guessed, and no `defaults` of the spec can change what an op does.
+    """
+    source, text = tree.span.source, answer.write
+    line = source.text[source.text.rfind("\n", 0, tree.span.start) + 1 : tree.span.start]
+    if text[0] not in "[{" and "  # " not in text and not plain_safe(text, flow=any(char in line for char in "[{")):
+        text = quoted(text)
+    safe = (
+        certain and (answer.certain or not answer.note) and not re.search(r"^defaults\s*:", source.text, re.MULTILINE)
+    )
+    place = Span(source, tree.span.start, tree.span.start + len(tree.span.text.rstrip()))
+    return (replacing(place, text, safe=safe),)
 
 
 def _shortened(tree: Tree) -> str:
@@ -138,10 +157,11 @@ def _answer_text(text: str, context: Context) -> Answer | None:
     """The answer to a string: without its comment, its repeat, and what follows `as`, `<-` and `when`."""
     comment = re.fullmatch(r"(.*?\S)\s*//\s*([A-Za-z]\w*(?:\s.*)?)", text, re.DOTALL)
     if comment and context.readable(comment[1]):
-        return Answer(f"{comment[1]}  # {comment[2]}", note="; a comment begins with `#`")
+        return Answer(f"{comment[1]}  # {comment[2]}", note="; a comment begins with `#`", certain=True)
     ascii_text = "".join(LOOKALIKE.get(c, c) for c in text)
     if ascii_text != text:
-        answer = Answer(ascii_text) if context.readable(ascii_text) else _answer_text(ascii_text, context)
+        own = context.readable(ascii_text)
+        answer = Answer(ascii_text, certain=True) if own else _answer_text(ascii_text, context)
         odd = next(c for c in text if c in LOOKALIKE)
         return answer and answer._replace(note=f"; `{odd}` is U+{ord(odd):04X}, {unicodedata.name(odd)}")
     merge = re.fullmatch(rf"(\w+)(?:\s+<-)?\s+({_NAMES}(?:[\s,]+{_NAMES})+)", text)

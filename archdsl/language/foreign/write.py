@@ -28,6 +28,8 @@ class Answer(NamedTuple):
     write: str
     tool: str = ""
     note: str = ""
+    certain: bool = False
+    """Whether it is the node as written, with other characters."""
 
 
 def nodes_text(layers: Sequence[Layer], axes: int = 0) -> str:
