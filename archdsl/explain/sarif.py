@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from archdsl.diagnostics import Diagnostic, Source, Span
-from archdsl.diagnostics.diagnostic import Fix
+from archdsl.diagnostics.fixes import Fix
 from archdsl.explain import codes, page
 
 HOME = "https://github.com/archdsl/archdsl"
