@@ -1,6 +1,7 @@
 """What the help of an error proposes is written into the spec, and the spec is built.
 
-Tests `language/hints.py`, `elaborate/place.py`, `source/faults.py` and the messages of `ops/conv.py` and `ops/pool.py`.
+Tests `diagnostics/fixes.py`, `language/hints.py`, `elaborate/place.py`, `source/faults.py` and the messages
+of `ops/conv.py` and `ops/pool.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 import pytest
 
 import archdsl
-from archdsl.diagnostics import ArchError, Diagnostic
+from archdsl.diagnostics import ArchError, Diagnostic, Proposal, Source, Span
 
 
 def told(text: str) -> Diagnostic:
@@ -153,3 +154,14 @@ def test_a_value_that_yaml_splits_at_its_comma(last: str) -> None:
 def test_a_key_that_is_used_twice() -> None:
     d = told("input: 12x50\nnet: {a: relu, a: tanh}\n")
     assert (d.code, d.help) == ("E0102", "rename one of them, or remove it")
+
+
+# --- fixes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_proposal_that_is_not_in_the_text_has_no_fix() -> None:
+    source = Source("a.yaml", "net: c\\u006fnv conv2 conv\n")
+    assert not Proposal("did you mean?", "x", "conv3").fixes(Span(source, 5, 25))
+    (one,) = Proposal("did you mean?", "x", "conv").fixes(Span(source, 5, 25))
+    assert (one.edits[0].span.start, one.title, one.safe) == (21, "replace `conv` by `x`", False)
+    assert Proposal("", "x").fixes(Span(source, 0, 0))[0].title == "insert `x`"

@@ -20,6 +20,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.files import atomic
 from archdsl.files.atomic import atomic_write, check_target
 from archdsl.files.disk import BLOCK
+from archdsl.files.rewrite import rewrite
 
 
 def refused(code: str, *args: object, **more: object) -> ArchError:
@@ -219,3 +220,13 @@ def test_large_files_are_whole(sizes: Sequence[int], place: str, tmp_path: Path)
     finally:
         if place == "memory":
             shutil.rmtree(folder)
+
+
+def test_a_file_that_changed_in_the_meantime_is_not_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("mine")
+    with pytest.raises(ArchError, match="it changed in the meantime"):
+        rewrite(str(path), "before", "after")
+    assert [left.read_text() for left in tmp_path.iterdir()] == ["mine"]
+    rewrite(str(path), "mine", "after")
+    assert path.read_text() == "after"

@@ -43,6 +43,7 @@ ROOMS = {
     "archdsl.cli.diff": "differences",
     "archdsl.cli.expand": "language",
     "archdsl.cli.explain": "diagnostics",
+    "archdsl.cli.fix": "library",
     "archdsl.cli.fmt": "language",
     "archdsl.cli.import_": "frontends",
     "archdsl.cli.mcp": "agents",
