@@ -41,5 +41,5 @@ bench:  ## start-up, large graphs, compilation
 smoke:  ## the main commands of the installed archdsl
 	$(PYTHON) tools/smoke.py
 
-platforms:  ## whether every supported platform has wheels of what archdsl requires
-	$(PYTHON) tools/platforms.py
+platforms:  ## whether every supported platform has wheels of what archdsl and its extras require; needs uv and build
+	$(PYTHON) tools/platforms.py --every-extra

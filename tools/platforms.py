@@ -1,108 +1,96 @@
-"""Checks that pip can install archdsl from wheels alone on every supported platform.
+"""Checks that archdsl and its extras can be installed from wheels alone on every supported platform.
 
-    python tools/platforms.py [--extra NAME]... [WHEEL]
+    python tools/platforms.py [--extra NAME | --every-extra] [WHEEL]
 
-Without WHEEL it builds one from this checkout. For each platform and Python version it lets pip resolve the wheel's
-requirements with `--only-binary=:all:`; nothing is installed. Where that fails, it resolves each requirement alone and
-lists those without a wheel. Exits with status 1 if there are any.
-
-pip evaluates environment markers for the Python that runs it, not for the target. So a requirement with a marker
-(`colorama`, which click needs on Windows) is not covered.
+Without WHEEL it builds one from this checkout. For each platform and Python version, uv resolves the requirements from
+wheels alone; nothing is installed. Where that fails, it resolves each requirement by itself and lists those without a
+wheel. Exits with status 1 if there are any. Needs `uv` and `build`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import re
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-GLIBC_MINORS = range(28, 4, -1)
-"""pip does not know that glibc 2.28 runs wheels for an older glibc 2: each version is listed."""
-
-
-def _linux(machine: str) -> tuple[str, ...]:
-    return (*(f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS), f"manylinux2014_{machine}")
-
-
-PLATFORMS: dict[str, tuple[str, ...]] = {
-    "Linux x86-64, glibc 2.28": _linux("x86_64"),
-    "Linux aarch64, glibc 2.28": _linux("aarch64"),
-    "macOS 13 x86-64": ("macosx_13_0_x86_64",),
-    "macOS 13 arm64": ("macosx_13_0_arm64",),
-    "Windows x86-64": ("win_amd64",),
+PLATFORMS = {
+    "Linux x86-64, glibc 2.28": "x86_64-manylinux_2_28",
+    "Linux aarch64, glibc 2.28": "aarch64-manylinux_2_28",
+    "macOS 13 x86-64": "x86_64-apple-darwin",
+    "macOS 13 arm64": "aarch64-apple-darwin",
+    "Windows x86-64": "x86_64-pc-windows-msvc",
 }
+"""The names that uv has for the platforms."""
 PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def build_wheel(folder: str) -> Path:
     """Build the wheel of this checkout in `folder`."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(ROOT)]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "build", "--quiet", "--wheel", "--outdir", folder, str(ROOT)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return next(Path(folder).glob("archdsl-*.whl"))
 
 
-def requirements(wheel: Path, extras: Sequence[str]) -> list[str]:
-    """Return the requirements in the wheel's metadata, including those of `extras`."""
+def metadata(wheel: Path) -> Message:
+    """Return the metadata of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        lines = message_from_bytes(archive.read(name)).get_all("Requires-Dist") or []
-    wanted = []
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        if not marker or any(f"extra == '{extra}'" in marker or f'extra == "{extra}"' in marker for extra in extras):
-            wanted.append(requirement.strip())
-    return wanted
+        return message_from_bytes(archive.read(name))
 
 
-def resolve(wanted: Sequence[str], tags: Sequence[str], python: str, *options: str) -> tuple[list[str], str]:
-    """Return `name version` of each wheel that pip selects for a platform, and pip's error if it finds none."""
-    abi = "cp" + python.replace(".", "")
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-        command += ["--only-binary=:all:", "--target", folder, "--report", str(report), "--python-version", python]
-        command += ["--implementation", "cp", "--abi", abi, "--abi", "abi3", "--abi", "none"]
-        command += [word for tag in tags for word in ("--platform", tag)]
-        done = subprocess.run([*command, *options, *wanted], capture_output=True, text=True)
-        if done.returncode:
-            return [], done.stderr.strip()
-        items = json.loads(report.read_text(encoding="utf-8"))["install"]
-    return [f"{item['metadata']['name']} {item['metadata']['version']}" for item in items], ""
+def requirements(about: Message, extra: str) -> list[str]:
+    """Return the requirements of an extra, or those without any if `extra` is empty."""
+    lines = [line.partition(";") for line in about.get_all("Requires-Dist") or []]
+    wanted = [(name.strip(), re.search(r"extra == ['\"](.+?)['\"]", marker)) for name, _, marker in lines]
+    return [name for name, of in wanted if (of[1] if of else "") == extra]
 
 
-def problems(wanted: Sequence[str], tags: Sequence[str], python: str) -> Iterator[str]:
-    """Yield each requirement without a wheel for a platform, or pip's own error if each has one alone."""
-    _, error = resolve(wanted, tags, python)
-    if not error:
+def resolve(requirement: str, platform: str, python: str, *options: str) -> bool:
+    """Whether uv finds wheels for a requirement and for all that it requires."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--only-binary", ":all:"]
+    command += ["--python-platform", platform, "--python-version", python, *options, "-"]
+    done = subprocess.run(command, input=requirement, capture_output=True, text=True)
+    return done.returncode == 0
+
+
+def problems(wheel: Path, extra: str, platform: str, python: str) -> Iterator[str]:
+    """Yield each requirement without a wheel for a platform."""
+    if resolve(f"archdsl[{extra}] @ {wheel.resolve().as_uri()}", platform, python):
         return
-    missing = [one for one in wanted if resolve([one], tags, python, "--no-deps")[1]]
-    yield from missing or error.splitlines()[-1:]
+    wanted = [name for name in requirements(metadata(wheel), extra) if not name.startswith("archdsl[")]
+    yield from [name for name in wanted if not resolve(name, platform, python)] or ["no versions that fit together"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("wheel", nargs="?", type=Path, help="a built wheel; by default one is built")
-    parser.add_argument("--extra", action="append", default=[], help="include the requirements of an extra")
+    parser.add_argument(
+        "--extra", action="append", help="an extra to check; by default the requirements without extras"
+    )
+    parser.add_argument("--every-extra", action="store_true", help="check each extra")
     parser.add_argument("--python", action="append", help="a Python version; by default " + ", ".join(PYTHONS))
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = requirements(arguments.wheel or build_wheel(folder), arguments.extra)
-    print(f"requirements: {', '.join(wanted)}")
     failed = 0
-    for platform, tags in PLATFORMS.items():
-        for python in arguments.python or PYTHONS:
-            missing = list(problems(wanted, tags, python))
-            failed += bool(missing)
-            print(
-                f"{platform:26} Python {python:5} {'no wheel: ' + ', '.join(missing) if missing else 'ok'}", flush=True
-            )
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = arguments.wheel or build_wheel(folder)
+        extras = arguments.extra or [""]
+        if arguments.every_extra:
+            extras = ["", *(metadata(wheel).get_all("Provides-Extra") or [])]
+        for extra in extras:
+            for name, platform in PLATFORMS.items():
+                for python in arguments.python or PYTHONS:
+                    missing = list(problems(wheel, extra, platform, python))
+                    failed += bool(missing)
+                    answer = f"no wheel: {', '.join(missing)}" if missing else "ok"
+                    print(f"{extra or '(no extra)':12} {name:26} Python {python:5} {answer}", flush=True)
     return 1 if failed else 0
 
 

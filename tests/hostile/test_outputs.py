@@ -92,7 +92,7 @@ def test_refused(writer: str, kind: str, folder: Path) -> None:
     if (writer, kind) == ("predict", "directory"):
         pytest.skip("a folder is where its images go")
     args, ending = WRITERS[writer]
-    _model(folder, args)
+    _prepare(folder, args)
     path = target(kind, folder, ending)
     before = state(folder)
     done = CliRunner().invoke(main, [*args, path])
@@ -102,7 +102,10 @@ def test_refused(writer: str, kind: str, folder: Path) -> None:
     assert state(folder) == before
 
 
-def _model(folder: Path, args: list[str]) -> None:
+def _prepare(folder: Path, args: list[str]) -> None:
+    """Skip the test if the command needs a package that is not installed, and write the file that it reads."""
+    if "--plot" in args:
+        pytest.importorskip("matplotlib")
     if "torchless.onnx" in args:
         import archdsl
 
@@ -114,6 +117,7 @@ def _model(folder: Path, args: list[str]) -> None:
 def test_the_spec_is_never_overwritten(writer: str, kind: str, folder: Path) -> None:
     """Not even with --force, whatever its name or another way to it looks like."""
     args, ending = WRITERS[writer]
+    _prepare(folder, args)
     name = f"spec{ending}" if ending != ".txt" else "spec.yaml"
     ways = {"the spec": "s.yaml", "the spec by another way": f"./{name}", "the spec's link": name}
     if kind == "the spec's link":
