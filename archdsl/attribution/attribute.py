@@ -41,8 +41,9 @@ def attribute(
 ) -> Attribution:
     """Explain the score of the class `target` (a number or a label; None: the best class) by a map of the input.
 
-    `image` is a file, a PIL image or an array of type uint8, which are preprocessed as in `predict`, or an array of
-    another type, which is one sample of the input. `method`:
+    `image` is a file, a PIL image or an array `(H, W)` or `(H, W, 3)` of type uint8, which are preprocessed as in
+    `predict`, or an array of another type, which is one sample of the input, `(C, *sizes)` or `(1, C, *sizes)`. The map
+    of the result is `(*sizes)`, its grid as large as the method computes it. `method`:
 
     * `cam`: class activation maps, for a network that ends in a global average pool and at most one linear layer.
     * `gradcam`: Grad-CAM of the output of `layer`, a node or a block; None: the last node before the head with more
@@ -51,9 +52,9 @@ def attribute(
       the mean colour of the recipe), moved by `stride`. Both are in pixels, one number for all axes or one for each.
       None: an eighth of each axis, and half of the window.
 
-    `model` and the other parameters are those of `predict`. Raises E0880 for a network that the method cannot explain,
-    E0881 for a wrong layer, E0882 for too many windows, E0883 for a class that the network does not have, E0003 for
-    options of another method, and the errors of `predict`.
+    `model` and the other parameters are those of `predict`. Raises E0801 for `gradcam` without torch, E0880 for a
+    network that the method cannot explain, E0881 for a wrong layer, E0882 for too many windows, E0883 for a class that
+    the network does not have, E0003 for options of another method, and the errors of `predict`.
     """
     options = Options(method, layer, window, stride, baseline)
     _require()

@@ -23,7 +23,7 @@ from archdsl.progress import Progress
 from archdsl.runtime.model import not_a_model
 from archdsl.runtime.preprocess import Prepared
 from archdsl.runtime.recipe import Recipe
-from archdsl.runtime.session import Device, refused
+from archdsl.runtime.session import Device
 from archdsl.runtime.transforms import ImageTransform
 from archdsl.shapes import format_shape
 
@@ -217,11 +217,7 @@ class _Runs:
 
     def outputs(self, values: Array) -> list[Array]:
         """Return all outputs for a batch of samples. Raises E0805 if the model fails."""
-        model = self.predictor.model
-        try:
-            return [np.asarray(value, np.float32) for value in model.session.run({model.input_name: values})]
-        except Exception as problem:
-            raise refused(problem, model.facts.path) from None
+        return [np.asarray(value, np.float32) for value in self.predictor.outputs(values).values()]
 
     def cam(self, sample: Array, known: Sequence[Array], choose: Choose, progress: Progress) -> Explained:
         """Return the map of the chosen class from the last output."""

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from archdsl.axes import IMAGE, SIGNAL, Kind, kind_of
 from archdsl.drawing.metrics import FONTS
+from archdsl.runtime.preprocess import shown
 from archdsl.runtime.recipe import Recipe
 
 _FOR, _AGAINST = (213, 94, 0), (0, 114, 178)
@@ -87,13 +88,13 @@ def _panels(kind: Kind, heat: Array, image: Pixels) -> Iterator[tuple[Pixels, st
 def _visible(sample: Array, recipe: Recipe | None) -> Pixels:
     """The input before normalisation, channels last, from 0 to 1; without a recipe its least value becomes 0, its
     largest 1."""
-    values = np.moveaxis(sample.astype(np.float64), 0, -1)
+    values: Any = sample.astype(np.float64)
     if recipe is not None and recipe.layout is not None:
-        values = np.clip((values * np.array(recipe.std) + np.array(recipe.mean)) / recipe.scale, 0, 1)
-        return np.asarray(values[..., ::-1] if recipe.layout == "BGR" else values)
-    least, most = values.min(), values.max()
-    scaled: Pixels = (values - least) / ((most - least) or 1.0)
-    return scaled
+        values = shown(values, recipe)
+    else:
+        least, most = values.min(), values.max()
+        values = (values - least) / ((most - least) or 1.0)
+    return np.moveaxis(values, 0, -1)
 
 
 def _heated(grey: npt.NDArray[Any], heat: npt.NDArray[Any]) -> Pixels:

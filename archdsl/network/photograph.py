@@ -93,6 +93,8 @@ def photographed(
 def _seen(network: Photographed, image: str | os.PathLike[str], weights: WeightsSource | None) -> _Seen:
     import numpy as np
 
+    from archdsl.runtime.preprocess import shown
+
     transform = image_transform(network, network.recipe, network.weights(weights) if weights is not None else None)
     recipe, sizes = transform.recipe, transform.sizes
     if len(sizes) != 2:
@@ -103,9 +105,7 @@ def _seen(network: Photographed, image: str | os.PathLike[str], weights: Weights
     if max(high, wide) > MOST:
         message = f"the input of `{network.name}` has {high:,} x {wide:,} pixels"
         raise error("E0727", message, help=f"a figure has at most {MOST:,} on a side: set a smaller `--input`")
-    mean, std = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (recipe.mean, recipe.std))
-    colors = np.clip((prepared.values[0] * std + mean) / recipe.scale * 255 + 0.5, 0, 255).astype(np.uint8)
-    colors = colors[::-1] if recipe.layout == "BGR" else colors
+    colors = (shown(prepared.values[0], recipe) * 255 + 0.5).astype(np.uint8)
     return _Seen(prepared.values, _bitmap(colors.transpose(1, 2, 0)), notes)
 
 

@@ -120,11 +120,11 @@ def predict_stream(
     `top`, `device`, `output`, `folder`, `stretch` and `force` are those of `predict`, `model` its `weights`, `seed`,
     `precision`, `args` and `input`.
 
-    `outputs` are the names of outputs whose values each row keeps, or `all`. `batch` images run together (by default
-    8; 1 for up to 16 images and for models of other tools). `workers` threads prepare and run batches (by default one
-    per core, at most 16); memory is bounded by workers and batch, not by the number of images. Large inputs and GPUs
-    run one batch at a time. `chunk` images are one part of the work; `shard`, `I/N`, runs each N-th chunk from the I-th
-    on. `engine` runs chunks elsewhere: `RayEngine`. `each` is called for each sample, in a worker.
+    `outputs` are the names of outputs whose values each row keeps, or `["all"]`. `batch` images run together (by
+    default 8; 1 for up to 16 images and for models of other tools). `workers` threads prepare and run batches (by
+    default one per core, at most 16); memory is bounded by workers and batch, not by the number of images. Large inputs
+    and GPUs run one batch at a time. `chunk` images are one part of the work; `shard`, `I/N`, runs each N-th chunk from
+    the I-th on. `engine` runs chunks elsewhere: `RayEngine`. `each` is called for each sample, in a worker.
 
     Raises as `predict` does, but errors of images are rows; E0831 to E0834 are those of `PredictStream.write` and of
     engines.

@@ -182,18 +182,23 @@ class Predictor:
             row = self._row(ready, own, latency, reading)
             rows[ready.number] = row if reading.each is None else reading.each(ready.prepared.values, own, row)
 
+    def outputs(self, values: AnyArray) -> dict[str, AnyArray]:
+        """Return all outputs, batch first, for samples `(N, ...)`. Raises E0805 if the model fails."""
+        session = self.model.session
+        try:
+            arrays = session.run({self.model.input_name: values})
+        except Exception as problem:
+            raise refused(problem, self.model.facts.path) from None
+        return dict(zip(session.outputs, map(np.asarray, arrays), strict=True))
+
     def _outputs(self, batch: Sequence[_Ready]) -> tuple[dict[str, AnyArray], float]:
         """The outputs of a batch, and the milliseconds per sample. Raises E0805 if the model fails."""
-        session, values = self.model.session, [ready.prepared.values for ready in batch]
+        values = [ready.prepared.values for ready in batch]
         stacked = values[0] if len(values) == 1 else np.concatenate(values)
         with self.turn:
             start = time.perf_counter()
-            try:
-                arrays = session.run({self.model.input_name: stacked})
-            except Exception as problem:
-                raise refused(problem, self.model.facts.path) from None
+            outputs = self.outputs(stacked)
             latency = 1000 * (time.perf_counter() - start) / len(batch)
-        outputs = dict(zip(session.outputs, map(np.asarray, arrays), strict=True))
         if len(batch) > 1 and any(value.shape[:1] != (len(batch),) for value in outputs.values()):
             raise not_a_model(self.model.facts.path, "the first axis of an output is not the batch")
         return outputs, latency

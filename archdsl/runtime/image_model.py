@@ -45,7 +45,7 @@ class ImageModel:
     def prepare(self, source: str | PathLike[str] | Source) -> Prepared:
         """Return a file, or a sample of `images.scan`, as one sample of the input. Any thread may call it.
 
-        Raises one of `images.IMAGE_ERRORS` (E0804, E0806, E0812) if the sample cannot be used.
+        Raises E0804, E0806 or E0812 if the sample cannot be used.
         """
         if self.facts.embedded:
             return raw_pixels(source)
@@ -53,28 +53,18 @@ class ImageModel:
 
 
 def open_image_model(path: str | PathLike[str], device: Device = "auto", tuning: Tuning = Tuning()) -> ImageModel:
-    """Open a model file on a device. Raises E0802 to E0806."""
-    return as_image_model(*open_one_input(path, device, tuning))
-
-
-def open_one_input(path: str | PathLike[str], device: Device, tuning: Tuning = Tuning()) -> tuple[ModelFacts, Session]:
-    """Open a model file with one float32 input. Raises E0802 to E0806."""
+    """Open a model file with one input and its preprocessing on a device. Raises E0802 to E0806."""
     facts = read_facts(path)
     check_runnable(facts.path)
     session = open_session(facts.path, device, tuning)
     if len(session.inputs) != 1:
         names = ", ".join(list(session.inputs)[:8])
         raise error("E0806", f"`{facts.path.name}` has {len(session.inputs)} inputs ({names}); an image fills only one")
-    name = next(iter(session.inputs))
+    name, shape = next(iter(session.inputs.items()))
+    shape = shape[1:]
     wanted = "tensor(uint8)" if facts.embedded else "tensor(float)"
     if session.input_types[name] != wanted:
         raise error("E0806", f"the input of `{facts.path.name}` is {session.input_types[name]}, not {wanted}")
-    return facts, session
-
-
-def as_image_model(facts: ModelFacts, session: Session) -> ImageModel:
-    """Return an open model with its preprocessing. Raises E0806 if its input has more than three axes."""
-    shape = next(iter(session.inputs.values()))[1:]
     if facts.embedded:
         if shape[2:] != (3,):
             raise not_a_model(facts.path, "its metadata says that its input is raw pixels, but its shape is another")

@@ -116,7 +116,7 @@ def _image(
             )
         image = _sized(in_mode(image, layout, notes), recipe, sizes[0], sizes[1], notes)
         values = _values(image, layout)
-    warning = _little_used(pixels, recipe) or _constant(values, pixels, recipe)
+    warning = _little_used(pixels, recipe) or _constant(_ends(values), pixels, recipe)
     values = _scaled(values, recipe)
     return values if len(sizes) > 1 else values.reshape(-1), warning
 
@@ -149,7 +149,8 @@ def _volume(
     if legal != values.shape[1:]:
         notes.append(f"it was resized from {_times(values.shape[1:])} to {_times(legal)} for the network")
         values = resized(values, legal)
-    return _scaled(values, recipe), _unscaled(values, recipe) or _constant(values, pixels, recipe)
+    ends = _ends(values)
+    return _scaled(values, recipe), _unscaled(ends, recipe) or _constant(ends, pixels, recipe)
 
 
 def _given(pixels: Pixels, shape: Sequence[LegalSizes], source: Source) -> Array:
@@ -184,6 +185,7 @@ def unit_image(pixels: Pixels, recipe: Recipe) -> Image.Image:
         if values.mode not in ("1", "L"):
             raise Unusable("its colours are no measured values, which `window` and `intensity` map to 0 and 1")
         values = np.asarray(values.convert("L"))
+    check_finite(values)
     unit = _ranged(values, recipe.intensity or pixels.span or (0.0, 1.0))
     return Image.fromarray(1 - unit if pixels.inverted else unit)
 
@@ -193,7 +195,6 @@ def _ranged(values: Array, span: tuple[float, float], own: bool = False) -> Arra
 
     `own`: the values are overwritten.
     """
-    check_finite(values)
     low, high = span
     if low == high:
         return (values > low).astype(np.float32)
@@ -212,12 +213,20 @@ def _scaled(values: Array, recipe: Recipe) -> Array:
     return values if (std == 1).all() else values / std
 
 
+def shown(values: Array, recipe: Recipe) -> Array:
+    """Return what the last step was applied to, `(C, *sizes)` in the order red, green, blue, clipped to 0 to 1."""
+    shape = (-1, *(1 for _ in values.shape[1:]))
+    mean, std = (np.asarray(v, values.dtype).reshape(shape) for v in (recipe.mean, recipe.std))
+    unit: Array = np.clip((values * std + mean) / recipe.scale, 0, 1)
+    return unit[::-1] if recipe.layout == "BGR" else unit
+
+
 def _little_used(pixels: Pixels, recipe: Recipe) -> Warning:
     """Whether deep grey values use so little of the range of their depth that another depth is likely."""
     if recipe.intensity is not None or isinstance(pixels.values, Image.Image) or pixels.span is None:
         return None
     low, high = pixels.span
-    least, most = float(pixels.values.min()), float(pixels.values.max())
+    least, most = _ends(pixels.values)
     if least == most or most - least >= _LITTLE[pixels.by] * (high - low):
         return None
     message = f"its values, {least:g} to {most:g}, use little of the range {low:g} to {high:g}, which becomes 0 to 1"
@@ -227,18 +236,22 @@ def _little_used(pixels: Pixels, recipe: Recipe) -> Warning:
     return message, f"if it has {bits} bits, write `preprocess: {{intensity: [0, {2**bits - 1}]}}`"
 
 
-def _unscaled(values: Array, recipe: Recipe) -> Warning:
+def _ends(values: Array) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _unscaled(ends: tuple[float, float], recipe: Recipe) -> Warning:
     """Whether the measured values of a volume enter the network as they are."""
-    least, most = float(values.min()), float(values.max())
+    least, most = ends
     plain = Recipe(orientation=recipe.orientation, spacing=recipe.spacing, resize=recipe.resize, crop=recipe.crop)
     if recipe != plain or most - least <= _UNSCALED:
         return None
     return f"its values, {least:g} to {most:g}, enter the network as they are", _MAP
 
 
-def _constant(values: Array, pixels: Pixels, recipe: Recipe) -> Warning:
+def _constant(ends: tuple[float, float], pixels: Pixels, recipe: Recipe) -> Warning:
     """Whether an input, before its scale and mean, has nearly one value."""
-    least, most = float(values.min()), float(values.max())
+    least, most = ends
     if most - least > (_CONSTANT if recipe.intensity or pixels.span else 0):
         return None
     message = f"the input is nearly constant: its values are {least:.3g} to {most:.3g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -244,11 +244,14 @@ def _start(ort: ModuleType, model: Path | bytes, place: Place, tuning: Tuning) -
     if tuning.data_folder:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", tuning.data_folder)
     source = model if isinstance(model, bytes) else str(model)
-    providers = _providers(place, tuning, lambda: _tensorrt(ort, model, tuning))
+    providers = _providers(place, tuning, _tensorrt(ort, model, tuning) if place.kind == "tensorrt" else {})
     with capture_stdout() as printed:
         if place.on_gpu:
             load_libraries(ort)
-        inference = _guarded(lambda: ort.InferenceSession(source, options, providers=providers), model)
+        try:
+            inference = ort.InferenceSession(source, options, providers=providers)
+        except Exception as problem:
+            raise refused(problem, model) from None
     failure, provider = start_failure(printed.getvalue()), inference.get_providers()[0]
     if recording is not None and provider != place.provider:
         inference.end_profiling()  # no GPU runs it
@@ -277,8 +280,8 @@ def start_failure(printed: str) -> str:
     return "; ".join(parts)
 
 
-def _providers(place: Place, tuning: Tuning, tensorrt: Callable[[], dict[str, str]]) -> list[Any]:
-    """ONNX Runtime's providers with their options, the requested one first; `tensorrt` returns those of TensorRT
+def _providers(place: Place, tuning: Tuning, tensorrt: dict[str, str]) -> list[Any]:
+    """ONNX Runtime's providers with their options, the requested one first; `tensorrt` are those of TensorRT
     (onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html)."""
     providers: list[Any] = [PROVIDERS["cpu"]]
     number = {"device_id": str(place.number)}
@@ -292,7 +295,7 @@ def _providers(place: Place, tuning: Tuning, tensorrt: Callable[[], dict[str, st
         }
         providers.insert(0, (PROVIDERS["cuda"], cuda))
     if place.kind == "tensorrt":
-        providers.insert(0, (PROVIDERS["tensorrt"], {**number, **tensorrt()}))
+        providers.insert(0, (PROVIDERS["tensorrt"], {**number, **tensorrt}))
     return providers
 
 
@@ -307,13 +310,6 @@ def _tensorrt(ort: ModuleType, model: Path | bytes, tuning: Tuning) -> dict[str,
         plain = _start(ort, model, Place("cpu"), Tuning(data_folder=tuning.data_folder))
         options |= shape_options(list(plain.inputs.items()), tuning.ranges)
     return options
-
-
-def _guarded(make: Callable[[], Any], model: Path | bytes) -> Any:
-    try:
-        return make()
-    except Exception as problem:
-        raise refused(problem, model) from None
 
 
 def refused(problem: Exception, model: Path | bytes) -> ArchError:

@@ -4,13 +4,12 @@
 converts to the network's input. No header field that may identify a patient is read, printed or kept.
 """
 
-from archdsl.runtime.images.pixels import IMAGE_ERRORS, Pixels, Unusable, Wanted, check_finite, unreadable
+from archdsl.runtime.images.pixels import Pixels, Unusable, Wanted, check_finite, unreadable
 from archdsl.runtime.images.readers import read
 from archdsl.runtime.images.scan import scan
 from archdsl.runtime.images.source import Skipped, Source, as_source
 
 __all__ = [
-    "IMAGE_ERRORS",
     "Pixels",
     "Skipped",
     "Source",

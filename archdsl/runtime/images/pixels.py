@@ -21,9 +21,6 @@ MAX_VOXELS = 300_000_000
 """Maximum voxels of a volume, also between two steps: as float32 they need 1.2 GB. At most three such
 arrays are in memory: what was read, and what a step reads and returns."""
 
-IMAGE_ERRORS = frozenset({"E0804", "E0806", "E0812"})
-"""Codes of the errors of one sample, which do not affect the other samples."""
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -70,7 +67,9 @@ def unreadable(source: Source, why: str, help: str = "") -> ArchError:
     return error("E0804", f"`{source.short}` is not a usable {noun}: {why}", help=help)
 
 
-def check_finite(values: Array) -> None:
-    """Raise Unusable for infinities or NaN."""
-    if values.size and not np.isfinite([values.min(), values.max()]).all():  # without an array of truth values
+def check_finite(values: Array) -> tuple[float, float]:
+    """Return the smallest and the largest value. Raises Unusable for infinities or NaN."""
+    ends = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if not np.isfinite(ends).all():  # without an array of truth values
         raise Unusable("it contains infinities or NaN")
+    return ends

@@ -103,8 +103,7 @@ def _span(mode: str, tags: Mapping[int, Any]) -> Pixels:
 
 def _check_span(pixels: Pixels) -> None:
     assert isinstance(pixels.values, np.ndarray) and pixels.span is not None
-    check_finite(pixels.values)
-    least, most, (low, high) = pixels.values.min(), pixels.values.max(), pixels.span
+    (least, most), (low, high) = check_finite(pixels.values), pixels.span
     if least < low or most > high:
         why = f"its values range from {least:g} to {most:g}, not from {low:g} to {high:g}"
         raise Unusable(f"{why}; map those that matter with `preprocess: {{intensity: [low, high]}}`")

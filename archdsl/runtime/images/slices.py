@@ -23,20 +23,19 @@ _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The place of one frame, in millimetres. `size` is its rows and columns, `spacing` between rows and columns."""
+    """The place of one frame of a file, in millimetres; `spacing` is that between rows and between columns."""
 
-    path: Path
+    header: dicom.Header
     frame: int
-    size: tuple[int, int]
     position: Array
     rows: Array
     """The direction in which the row number increases."""
     columns: Array
     spacing: Array
-    inverted: bool
-    """Whether the file is MONOCHROME1."""
-    identified: bool
-    """Whether the file has a SeriesInstanceUID."""
+
+    @property
+    def path(self) -> Path:
+        return self.header.path
 
 
 def series(found: Sequence[tuple[Source, str]]) -> Iterator[Source]:
@@ -60,17 +59,17 @@ def read_volume(source: Source) -> Pixels:
     slices = [one for path in source.paths for one in _slices(source, path)]
     ordered, step = _ordered(source, slices)
     first = ordered[0]
-    rows, columns = first.size
+    rows, columns = first.header.size
     if len(ordered) * rows * columns > MAX_VOXELS:
         _refuse(source, f"it has more than {MAX_VOXELS // 10**6} million voxels", "make it smaller")
     values = np.empty((len(ordered), rows, columns), np.float32)
     for number, one in enumerate(ordered):
         with opened(source, one.path) as file:
-            header = dicom.header(file, one.path)
-            values[number] = dicom.measured(dicom.decode(file, header, one.frame), header, one.frame)[0]
+            stored = dicom.decode(file, one.header, one.frame)
+            values[number] = dicom.measured(stored, one.header, one.frame)[0]
     affine = np.eye(4)
     affine[:3] = np.stack([step, first.rows * first.spacing[0], first.columns * first.spacing[1], first.position], 1)
-    notes = ["it is MONOCHROME1, which is for viewers: the values of a volume are not inverted"] * first.inverted
+    notes = ["it is MONOCHROME1, which is for viewers: the values of a volume are not inverted"] * first.header.inverted
     return Pixels(values, affine=_TO_RAS @ affine, notes=notes)
 
 
@@ -90,8 +89,8 @@ def _slices(source: Source, path: Path) -> Iterator[Slice]:
             at, axes, between = (np.array(values, np.float64) for values in (position, orientation, spacing))
             if at.size != 3 or axes.size != 6 or between.size != 2 or not (between > 0).all():
                 raise Unusable(f"the position of `{path.name[-120:]}` is not valid")
-            identified = bool(header.series)
-            yield Slice(path, frame, header.size, at, axes[3:], axes[:3], between, header.inverted, identified)
+            _ = header.size  # raises for a wrong one, where it is an error of the file
+            yield Slice(header, frame, at, axes[3:], axes[:3], between)
 
 
 def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
@@ -99,14 +98,14 @@ def _ordered(source: Source, slices: list[Slice]) -> tuple[list[Slice], Array]:
     first = slices[0]
     normal = np.cross(first.columns, first.rows)
     for one in slices:
-        if one.size != first.size:
+        if one.header.size != first.header.size:
             _refuse(source, f"{_names(first, one)} have different numbers of rows and columns", _SPLIT)
         same = np.allclose([*one.rows, *one.columns], [*first.rows, *first.columns], atol=1e-3)
         if not same or not np.allclose(one.spacing, first.spacing, rtol=1e-3):
             _refuse(source, f"{_names(first, one)} have different directions or spacings", _SPLIT)
-        if one.inverted != first.inverted:
+        if one.header.inverted != first.header.inverted:
             _refuse(source, f"only one of {_names(first, one)} is MONOCHROME1", _SPLIT)
-    if len(slices) == 1 and not first.identified:
+    if len(slices) == 1 and not first.header.series:
         _refuse(source, "it has no SeriesInstanceUID, which says which slices belong together", _IDENTIFY)
     if len(slices) == 1:
         _refuse(source, "it has only one slice", "a volume has two or more")
