@@ -57,8 +57,8 @@ STYLED: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
 the arguments of `diagram`."""
 
 _PAINTERS = (
-    *(f"graph/{name}" for name in ("layout", "positions", "scene", "labels", "legend")),
-    *("scene/__init__", "scene/svg", "scene/write", "heat", "theme", "metrics"),
+    *(f"graph/{name}" for name in ("layout", "positions", "printing", "scene", "labels", "legend")),
+    *("scene/__init__", "scene/printing", "scene/svg", "scene/write", "model/words", "heat", "theme", "metrics"),
 )
 _NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)

@@ -76,7 +76,9 @@ class Options:
         check_range("dpi", self.dpi, 10, 1200)
         if self.paper is not None:
             check_choice("paper", self.paper, PAPERS)
-            self._set(**PAPERS[self.paper]._asdict(), theme="print" if self.theme == "auto" else self.theme)
+            for name, value in {"theme": "print", **PAPERS[self.paper]._asdict()}.items():
+                if getattr(self, name) in (None, "auto"):
+                    object.__setattr__(self, name, value)
         for name, size in (("width_mm", self.width_mm), ("height_mm", self.height_mm)):
             if size is not None:
                 check_range(name, size, 20, 2000)
@@ -84,12 +86,6 @@ class Options:
             if points is not None:
                 check_range(name, points, 1, 72, whole=False)
         check_choice("font", self.font or "sans", get_args(Font))
-
-    def _set(self, theme: str = "", **values: object) -> None:
-        """Set options that are not set."""
-        unset = {name: value for name, value in values.items() if getattr(self, name) is None}
-        for name, value in {**unset, "theme": theme or self.theme}.items():
-            object.__setattr__(self, name, value)
 
     @property
     def width_points(self) -> float | None:

@@ -196,7 +196,7 @@ def composite_words(graph: Graph, scope: Scope) -> str:
 
 
 def block_name(graph: Graph, scope: Scope) -> str:
-    """Return the call of a block as written, `bottleneck(128, 2)`, or the kind of a composite."""
+    """Return the call of a block with names, `bottleneck(w=128, s=2)`, or the kind of a composite."""
     if scope.again:
         around = f"{scope.parent.named.path}." if scope.parent is not None else ""
         return escape_control(f"{Again.name} {scope.again.removeprefix(around)}")

@@ -23,9 +23,9 @@ from archdsl.shapes import format_shape
 
 MOST_BOXES = 24
 LANE = 11.0
+"""Space between bypasses."""
 IDENTITY = 34.0
 """Width of the word beside a shortcut."""
-"""Space between bypasses."""
 LEVELS = (99, 3, 2, 1, 0)
 """Levels of inner blocks that are expanded, from all to none: the first whose boxes fit is drawn."""
 RESIDUAL = "a residual block"

@@ -13,7 +13,7 @@ from archdsl.shapes import format_shape
 
 
 def heading(graph: Graph, focus: Part | None) -> str:
-    """Return the title: `resnet50`, or `resnet50: layer2.0 = bottleneck(width=128, stride=2)`."""
+    """Return the title: `resnet50`, or `resnet50: layer2.0 = bottleneck(w=128, s=2)`."""
     if focus is None:
         return escape_control(graph.name)
     scope = focus.scope

@@ -29,7 +29,7 @@ def structure(graph: Graph, ids: range, around: str = "") -> str:
     """Return the parts of a range of nodes, of the block `around`, in written order; equal neighbours are one part.
 
     Each part has its path, its op or call, what it reads if that is not the part before it, and its output shape:
-    `layer1.0: bottleneck(64), gives ...; layer1.1 to layer1.2: 2 x bottleneck(64), gives ...`.
+    `layer1.0: bottleneck(w=64), gives ...; layer1.1 to layer1.2: 2 x bottleneck(w=64), gives ...`.
     """
     pending = list(reversed(split(graph, graph.root)))
     flat: list[Part] = []

@@ -6,6 +6,8 @@
 
 const TIMES = "\u00d7";
 const SAME = (path) => path;
+/** Renames paths in the first copy of an item to those in another copy. */
+const inCopy = (item, copy, rename) => (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
 
 /** Boxes {number, key, item, ids, ...}, the top members (boxes and frames {key, item, members}), and arrows. */
 function compose(network, open, apart) {
@@ -29,7 +31,7 @@ function compose(network, open, apart) {
       const frame = { ...about, ranges, apart: true, members: [] };
       members.push(frame);
       copies.forEach((copy, number) => {
-        const renamed = (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
+        const renamed = inCopy(item, copy, rename);
         place(item, `${key}#${number}`, moved(copy), renamed, frame.members, number);
       });
     } else if (item.items && open.has(key)) {
@@ -167,7 +169,7 @@ function keyNames(network) {
     add(key, rename(item.copies[0][2]) || `~${rename(first(item))}`);
     enter(item, key, rename);
     if (item.copies.length > 1) item.copies.forEach((copy, number) => {
-      const renamed = (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
+      const renamed = inCopy(item, copy, rename);
       add(`${key}#${number}`, number ? renamed(item.copies[0][2]) : "");
       enter(item, `${key}#${number}`, renamed);
     });
@@ -182,7 +184,7 @@ function namesOf(network) {
   const blocks = [];
   const visit = (item, level, shift, rename) => {
     for (const copy of item.kind === "node" ? [] : item.copies) {
-      const renamed = (path) => rename(path.startsWith(item.copies[0][2]) ? copy[2] + path.slice(item.copies[0][2].length) : path);
+      const renamed = inCopy(item, copy, rename);
       const moved = shift + copy[0] - item.copies[0][0];
       if (item.kind === "block" && copy[2]) blocks.push({ path: renamed(item.copies[0][2]), text: item.title, id: copy[0] + shift, levels: level });
       item.items.forEach((inner) => visit(inner, level + 1, moved, renamed));

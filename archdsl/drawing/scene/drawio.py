@@ -85,8 +85,8 @@ def _piece(piece: Piece, id: str, parent: str, origin: Point) -> str:
 def _arrow(thing: Thing, id: str, boxes: dict[str, Rect]) -> Iterator[str]:
     """An arrow from one shape to another, and its label, which stays on it."""
     assert thing.ends is not None
-    last, _ = route(thing)
-    paths = [item for item in thing.items if isinstance(item, Path)]
+    paths, texts = route(thing)
+    last = paths[-1]
     points = [point for path in paths for point in _line_points(path, Point(0, 0))]
     style = f"edgeStyle=none;html=1;{_look(last)}{'curved=1;' if last.curved else 'rounded=1;'}"
     style += "endArrow=block;endSize=4;endFill=1;" if last.head else "endArrow=none;"
@@ -97,9 +97,8 @@ def _arrow(thing: Thing, id: str, boxes: dict[str, Rect]) -> Iterator[str]:
     geometry = f'<mxGeometry relative="1" as="geometry">{_array(points[1:-1])}</mxGeometry>'
     ends = f'source="{thing.ends[0]}" target="{thing.ends[1]}"'
     yield f'<mxCell id="{id}" style="{style}" edge="1" parent="1" {ends}>{geometry}</mxCell>\n'
-    texts = Thing("", "", tuple(item for item in thing.items if not isinstance(item, Path)))
     middle = _halfway(points)
-    for n, piece in enumerate(pieces(texts) if texts.items else (), 1):
+    for n, piece in enumerate(texts, 1):
         x, y = piece.bounds.middle
         offset = _point(Point(x - middle.x, y - middle.y), "offset")
         value = "<br>".join(map(_html, piece.lines))

@@ -101,10 +101,10 @@ class _Slide:
         """In painting order. Connectors need the numbers of the shapes that may be painted after them."""
         parts = things(self.scene)
         for part in parts:
-            for end, point in zip(
-                part.ends or (), route(part)[1][:: len(route(part)[1]) - 1] if part.ends else (), strict=True
-            ):
-                self.wanted.setdefault(end, []).append(point)
+            if part.ends is not None:
+                points = route(part).points
+                for end, point in zip(part.ends, (points[0], points[-1]), strict=True):
+                    self.wanted.setdefault(end, []).append(point)
         boxes = {n: list(self._thing(part)) for n, part in enumerate(parts) if part.ends is None}
         for n, part in enumerate(parts):
             yield from boxes[n] if part.ends is None else self._arrow(part)
@@ -155,13 +155,10 @@ class _Slide:
     def _arrow(self, thing: Thing) -> Iterator[str]:
         """A connector that is attached to both shapes, and its texts."""
         assert thing.ends is not None
-        last, points = route(thing)
-        lines = [item for item in thing.items if isinstance(item, Path)]
-        sites = (self.sites[name] for name in thing.ends)
-        connector = connect(lines, points, *sites)
-        yield self._connector(thing, last, connector)
-        texts = Thing(thing.name, "", tuple(item for item in thing.items if not isinstance(item, Path)))
-        yield from (self._shape(piece, texts) for piece in pieces(texts) if texts.items)
+        arrow = route(thing)
+        connector = connect(arrow.paths, arrow.points, *(self.sites[name] for name in thing.ends))
+        yield self._connector(thing, arrow.paths[-1], connector)
+        yield from (self._shape(piece, thing._replace(title="")) for piece in arrow.texts)
 
     def _connector(self, thing: Thing, line: Path, connector: Connector) -> str:
         preset, box, rotated, flips, values, start, end = connector

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archdsl.drawing.scene import Cluster, Element, Point, Scene, items_of
-from archdsl.drawing.scene.things import AREAS, BLOCKS, Rect, Thing, flat, is_box, kind_of, path_of
+from archdsl.drawing.scene.things import AREAS, BLOCKS, Rect, bounds, flat, is_box, kind_of, path_of
 
 
 def steps(scene: Scene) -> list[Scene]:
@@ -15,20 +15,20 @@ def steps(scene: Scene) -> list[Scene]:
     scene, and the only one if there are no boxes.
     """
     members = list(flat(scene.members))
-    bounds = [Thing("", "", items).bounds if (items := tuple(items_of([m], at))) else None for m, at in members]
-    around = [(n, bounds[n]) for n, (member, _) in enumerate(members) if _kind(member) in (*BLOCKS, *AREAS)]
+    rects = [bounds(items) if (items := tuple(items_of([m], at))) else None for m, at in members]
+    around = [(n, rects[n]) for n, (member, _) in enumerate(members) if _kind(member) in (*BLOCKS, *AREAS)]
     number: dict[int, int] = {}
     by_id: dict[str, int] = {}
     last = -1
     for n, member in sorted(((n, member) for n, (member, _) in enumerate(members)), key=lambda pair: _order(pair[1])):
         if isinstance(member, Cluster) and member.ends is None and is_box(member.id):
-            block = next((m for m, rect in around if _kind(members[m][0]) in BLOCKS and _holds(rect, bounds[n])), n)
+            block = next((m for m, rect in around if _kind(members[m][0]) in BLOCKS and _holds(rect, rects[n])), n)
             if block not in number:
                 last += 1
                 number[block] = last
             number[n] = by_id[member.id] = by_id[path_of(member.id)] = number[block]
     for m, rect in around:
-        inside = [step for n, step in number.items() if n != m and _holds(rect, bounds[n])]
+        inside = [step for n, step in number.items() if n != m and _holds(rect, rects[n])]
         number.setdefault(m, min(inside, default=0))
     for n, (member, _) in enumerate(members):
         if isinstance(member, Cluster) and member.ends is not None:
@@ -36,7 +36,7 @@ def steps(scene: Scene) -> list[Scene]:
         elif isinstance(member, Cluster):
             number.setdefault(n, by_id.get(path_of(member.id), 0))
         else:
-            number[n] = max((number[m] for m, rect in around if _holds(rect, bounds[n])), default=0)
+            number[n] = max((number[m] for m, rect in around if _holds(rect, rects[n])), default=0)
     placed = [member if at == Point(0, 0) else Cluster("", members=[member], shift=at) for member, at in members]
     shown = ([member for n, member in enumerate(placed) if number[n] <= step] for step in range(max(last, 0) + 1))
     return [replace(scene, members=list[Element](some)) for some in shown]

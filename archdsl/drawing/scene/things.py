@@ -66,11 +66,7 @@ class Thing(NamedTuple):
 
     @property
     def bounds(self) -> Rect:
-        """The rectangle around the items; of its texts only if there is nothing else."""
-        solid = [item for item in self.items if not isinstance(item, Text)]
-        points = [point for item in solid or self.items for point in _extent(item)]
-        xs, ys = [point.x for point in points], [point.y for point in points]
-        return Rect(min(xs), min(ys), max(xs), max(ys))
+        return bounds(self.items)
 
 
 def things(scene: Scene) -> list[Thing]:
@@ -126,7 +122,7 @@ def _names(ids: Sequence[str]) -> list[str]:
     return names
 
 
-def _extent(item: Item) -> tuple[Point, ...]:
+def _corners(item: Item) -> tuple[Point, ...]:
     """Points whose bounds are those of an item."""
     if isinstance(item, Circle):
         (x, y), r = item.center, item.radius
@@ -140,10 +136,19 @@ def _extent(item: Item) -> tuple[Point, ...]:
     return tuple(item.along()) if isinstance(item, Path) else item.points
 
 
-def extent(item: Item) -> Rect:
-    """Return the rectangle around an item; a text is 1.05 times as high as its font size."""
-    points = _extent(item)
+def bounds(items: Sequence[Item]) -> Rect:
+    """Return the rectangle around items, around texts only if there is nothing else.
+
+    A text is 1.05 times as high as its font size.
+    """
+    solid = [item for item in items if not isinstance(item, Text)]
+    points = [point for item in solid or items for point in _corners(item)]
     return Rect(*(f(point[axis] for point in points) for f in (min, max) for axis in (0, 1)))
+
+
+def extent(item: Item) -> Rect:
+    """Return the rectangle around an item."""
+    return bounds([item])
 
 
 # --- pieces ----------------------------------------------------------------------------------------------
@@ -161,8 +166,11 @@ class Piece(NamedTuple):
     @property
     def bounds(self) -> Rect:
         """The rectangle around it; of a shape without its text."""
-        items = (self.outline,) if self.outline is not None else tuple(text for line in self.lines for text in line)
-        return Thing("", "", items).bounds
+        return bounds(self.texts if self.outline is None else [self.outline])
+
+    @property
+    def texts(self) -> list[Text]:
+        return [text for line in self.lines for text in line]
 
 
 class Alignment(NamedTuple):
@@ -176,7 +184,7 @@ class Alignment(NamedTuple):
 
 def alignment(piece: Piece) -> Alignment:
     """Return where the text of a piece is, which must have some."""
-    box, words = piece.bounds, union([extent(text) for line in piece.lines for text in line])
+    box, words = piece.bounds, bounds(piece.texts)
     aside = words.middle.x - box.middle.x
     across: Anchor = "middle"
     if piece.outline is None:
@@ -227,7 +235,18 @@ def axis_aligned(item: Item | None) -> bool:
     return a.y == b.y and b.x == c.x and c.y == d.y and d.x == a.x
 
 
-def route(thing: Thing) -> tuple[Path, tuple[Point, ...]]:
-    """Return the last line of an arrow, with its arrowhead, and the points of the whole arrow."""
-    paths = [item for item in thing.items if isinstance(item, Path)]
-    return paths[-1], tuple(point for path in paths for point in path.points)
+class Route(NamedTuple):
+    """An arrow: its lines, the last with the arrowhead, and its texts."""
+
+    paths: list[Path]
+    texts: list[Piece]
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        return tuple(point for path in self.paths for point in path.points)
+
+
+def route(thing: Thing) -> Route:
+    """Return the lines and the texts of an arrow."""
+    texts = thing._replace(items=tuple(item for item in thing.items if not isinstance(item, Path)))
+    return Route([item for item in thing.items if isinstance(item, Path)], pieces(texts))

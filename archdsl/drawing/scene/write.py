@@ -11,7 +11,9 @@ from typing import TypeAlias
 from archdsl.drawing import picture
 from archdsl.drawing.request import Diagram, Options
 from archdsl.drawing.scene import Scene, Text, scaled
+from archdsl.drawing.scene.drawio import to_drawio
 from archdsl.drawing.scene.letters import listed, not_in_tex
+from archdsl.drawing.scene.pptx import to_pptx
 from archdsl.drawing.scene.printing import Print, centred, printed
 from archdsl.drawing.scene.svg import to_svg
 from archdsl.drawing.scene.tikz import to_tikz
@@ -54,26 +56,13 @@ def tex(paint: Painter, options: Options) -> Diagram:
 
 
 def pages(format: str, paints: Sequence[Painter], options: Options) -> Diagram:
-    """Write pictures as the slides of a presentation (`pptx`) or the pages of a draw.io file (`drawio`).
+    """Write pictures as the slides or pages of one file, in a format of `PAGED`.
 
     Raises E0716 if python-pptx is not installed.
     """
-    from archdsl.drawing.scene.drawio import to_drawio
-    from archdsl.drawing.scene.pptx import to_pptx
-
     printed_scenes = [_printed(paint, options) for paint in paints]
     scenes = [scaled(scene, size.factor) for scene, size in printed_scenes]
-    return _diagram((to_pptx if format == "pptx" else to_drawio)(scenes), *printed_scenes[-1])
-
-
-def pptx(paint: Painter, options: Options) -> Diagram:
-    """Write the scene as a slide of its size. Raises as `pages`."""
-    return pages("pptx", [paint], options)
-
-
-def drawio(paint: Painter, options: Options) -> Diagram:
-    """Write the scene as a page of draw.io."""
-    return pages("drawio", [paint], options)
+    return _diagram(PAGED[format](scenes), *printed_scenes[-1])
 
 
 def _printed(paint: Painter, options: Options) -> tuple[Scene, Print]:
@@ -97,13 +86,16 @@ def _diagram(data: str | bytes, scene: Scene, size: Print, lacked: str = "") -> 
     return Diagram(data, "; ".join(filter(None, (scene.note, lacked))), size.smallest, size.width / 72 * 25.4)
 
 
+def _one(format: str) -> Callable[[Painter, Options], Diagram]:
+    return lambda paint, options: pages(format, [paint], options)
+
+
+PAGED: Mapping[str, Callable[[Sequence[Scene]], bytes]] = {"pptx": to_pptx, "drawio": to_drawio}
+"""Formats with several pictures in one file."""
 FORMATS: Mapping[str, Callable[[Painter, Options], Diagram]] = {
     "svg": svg,
     "png": png,
     "pdf": pdf,
     "tex": tex,
-    "pptx": pptx,
-    "drawio": drawio,
+    **{format: _one(format) for format in PAGED},
 }
-PAGED = ("pptx", "drawio")
-"""Formats with several pictures in one file."""
