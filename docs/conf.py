@@ -32,7 +32,7 @@ project = "archdsl"
 author = copyright = "The archdsl developers"
 version = release = __version__
 extensions = ["myst_parser", "sphinx_copybutton", "sphinx_design"]
-myst_enable_extensions = ["colon_fence", "html_image"]
+myst_enable_extensions = ["colon_fence", "deflist", "html_image"]
 myst_heading_anchors = 4
 exclude_patterns = ["errors.md", "_static", "gallery", "pictures"]
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
