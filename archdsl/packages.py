@@ -22,6 +22,7 @@ EXTRAS = {
     "pptx": "office",
     "pydicom": "dicom",
     "nibabel": "nifti",
+    "pygls": "lsp",
 }
 """The extra of pyproject.toml that installs a package; a package that is not here is a required one."""
 

@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "fmt": "Rewrite specs in the short form.",
         "schema": "Print the JSON Schema of the language, for editors.",
         "import": "Convert an ONNX file or a PyTorch module to a spec.",
+        "lsp": "Serve an editor: errors, shapes and completion while you type.",
     },
     "Compile, run, verify": {
         "compile": "Write an ONNX file, PyTorch source, or weights.",

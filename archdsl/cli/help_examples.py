@@ -15,6 +15,7 @@ EXAMPLES = {
     "fmt": "archdsl fmt --check mynet.yaml",
     "schema": "archdsl schema -o archdsl.schema.json",
     "import": "archdsl import model.onnx -o model.yaml",
+    "lsp": "archdsl lsp",
     "compile": "archdsl compile resnet50 --weights resnet50.safetensors -o resnet50.onnx",
     "bundle": "archdsl bundle resnet50 --to triton --weights resnet50.safetensors --embed-preprocess",
     "passes": "archdsl passes resnet50 --disable fold-after",

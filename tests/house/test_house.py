@@ -44,6 +44,7 @@ LAYERS = [
         "library",
         "weights",
         "frontends",
+        "editor",
     ),
     ("cli", "__init__", "__main__"),
 ]

@@ -1,0 +1,41 @@
+"""Inlay hints: the output shape at the end of each node's line."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archdsl.editor.places import outputs, shapes
+from archdsl.editor.positions import Positions
+from archdsl.editor.snapshot import Snapshot
+from archdsl.graph import Node
+
+
+class Hint(NamedTuple):
+    """A text after the character at `offset`; `detail` has the shapes as formulas of the input's size."""
+
+    offset: int
+    text: str
+    detail: str
+
+
+def hints(snapshot: Snapshot, lines: Positions) -> list[Hint]:
+    """Return the output shape of each line with nodes; `lines` are those of the snapshot's text.
+
+    A line that is built several times has the first shape, and the number of other shapes. The line that is being typed
+    has no hint while it has an error.
+    """
+    by_line: dict[int, dict[str | None, Node]] = {}
+    for (begin, stop), outputs_here in outputs(snapshot.shown).items():
+        start, end = snapshot.change.moved(begin), snapshot.change.moved(stop)
+        if start is None or end is None or lines.line_of(start) != (line := lines.line_of(end)):
+            continue
+        known = by_line.setdefault(line, {})
+        for call, node in outputs_here.items():
+            if call not in known or known[call].id < node.id:
+                known[call] = node
+    out = []
+    for line, copies in sorted(by_line.items()):
+        nodes = [node for node in copies.values() if node.known]
+        if nodes:
+            out.append(Hint(lines.line_end(line), f"→ {shapes(nodes)}", shapes(nodes, symbolic=True)))
+    return out
