@@ -1,4 +1,4 @@
-"""The shapes at the ends of lines, also while a line is being typed."""
+"""The shapes at the ends of lines (`archdsl.editor.places`), also while a line is being typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server over stdio, with a real client: what only the connection can get wrong."""
+"""The server over stdio (`archdsl.cli.lsp`, `archdsl.editor.server`), with a real client."""
 
 from __future__ import annotations
 
