@@ -19,7 +19,9 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console, drop_stdout
 from archdsl.cli.help_examples import epilog
 from archdsl.cli.options import color_option
@@ -55,6 +57,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Setup": {
         "doctor": "Report what is installed and what works.",
         "mcp": "Serve coding agents over the Model Context Protocol.",
+        "completion": "Print the script that completes commands in a shell.",
+        "help": "Print the help of a command.",
     },
 }
 """Every command and its line in `archdsl --help`, which imports no command.
@@ -82,11 +86,16 @@ class Commands(click.Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+        known = not args or args[0].startswith("-") or args[0] in self.list_commands(ctx)
+        if not known and not ctx.resilient_parsing:
             from archdsl.diagnostics import did_you_mean
 
             ctx.fail(f"there is no command {args[0][:60]!r}; {did_you_mean(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """Propose commands without importing them."""
+        return complete.commands(ctx, None, incomplete) + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self.list_commands(ctx)))
@@ -110,7 +119,8 @@ class Commands(click.Group):
         if own_process:
             _set_up_process()
         with _failures_reported(console):
-            status = super().main(*args, **{**extra, "standalone_mode": False, "obj": console})
+            settings = {"standalone_mode": False, "obj": console, "complete_var": complete.VARIABLE}
+            status = super().main(*args, **{**extra, **settings})
             if own_process:
                 gc.freeze()  # skips the last garbage collection: a tenth of a short command's time
             sys.exit(status if isinstance(status, int) else 0)

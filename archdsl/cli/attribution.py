@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.options import Choice
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ def explain_options(command: Any) -> Any:
             help="Write a map of the input that explains a class, as PNG and NPZ, to the folder OUT (or --pictures).",
         ),
         click.option("--target", metavar="CLASS", help="Class to explain, a number or a label. Default: the best."),
-        click.option("--layer", metavar="PATH", help="Node or block whose features gradcam weighs. Default: the last."),
+        click.option(
+            "--layer",
+            metavar="PATH",
+            shell_complete=complete.blocks,
+            help="Node or block whose features gradcam weighs. Default: the last.",
+        ),
         click.option("--window", metavar="SIZE", callback=_sizes, help="Window of occlusion: 16, or 16x24."),
         click.option("--stride", metavar="SIZE", callback=_sizes, help="Step of the window. Default: half of it."),
         click.option("--baseline", type=float, help="Value in the window, after preprocessing. Default: 0."),

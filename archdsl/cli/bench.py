@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
@@ -32,7 +33,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 
 
 @click.command("bench")
-@click.argument("specs", metavar="SPEC|MODEL.onnx...", nargs=-1, required=True)
+@click.argument("specs", metavar="SPEC|MODEL.onnx...", nargs=-1, required=True, shell_complete=complete.specs)
 @click.option(
     "--batch",
     "batches",

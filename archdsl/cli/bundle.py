@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from archdsl.backends.onnx.opsets import NEWEST, OLDEST
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
@@ -39,8 +40,19 @@ from archdsl.cli.options import (
     "--device", type=Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="triton: where it runs."
 )
 @click.option("--tensorrt", is_flag=True, help="triton: run it with TensorRT, whose engines are cached.")
-@click.option("--runtime", metavar="DIR", help="web: the folder dist of the npm package onnxruntime-web.")
-@click.option("-o", "--output", metavar="DIR", help="Model repository for triton [models], folder for web [NAME-web].")
+@click.option(
+    "--runtime",
+    metavar="DIR",
+    shell_complete=complete.folders,
+    help="web: the folder dist of the npm package onnxruntime-web.",
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    shell_complete=complete.folders,
+    help="Model repository for triton [models], folder for web [NAME-web].",
+)
 @arg_option
 @input_option
 @force_option

@@ -5,11 +5,19 @@ from __future__ import annotations
 import click
 
 from archdsl.cli.console import Console
-from archdsl.cli.options import arg_option, color_option, force_option, format_option, input_option, output_option
+from archdsl.cli.options import (
+    arg_option,
+    color_option,
+    force_option,
+    format_option,
+    input_option,
+    output_option,
+    specs_argument,
+)
 
 
 @click.command("check")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@specs_argument
 @arg_option
 @input_option
 @click.option("--why", is_flag=True, help="Search for the reason of each claim that differs: another way of counting.")

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
-from archdsl.cli.options import Choice, color_option, force_option, format_option, input_option, output_option
+from archdsl.cli.options import (
+    Choice,
+    color_option,
+    force_option,
+    format_option,
+    input_option,
+    output_option,
+    specs_argument,
+)
 from archdsl.library.columns import COMPARED, FORMATS
 
 
 @click.command("compare")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
-@click.option("--plot", metavar="FILE", help="Write a chart of accuracy against MACs: .svg, .html, .png or .pdf.")
+@specs_argument
+@click.option(
+    "--plot",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Write a chart of accuracy against MACs: .svg, .html, .png or .pdf.",
+)
 @click.option("--sort", type=Choice(COMPARED), help="Sort by this column. Default: the order of SPEC.")
 @click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
 @input_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archdsl.backends.onnx.opsets import DEFAULT, NEWEST, OLDEST
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
@@ -56,7 +57,11 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=Range(0, 2**63 - 1), default=0, show_default=True, help="Seed of random weights.")
 @click.option(
-    "-o", "--output", metavar="FILE", help="Default: NAME.onnx, .py or .safetensors here; - means standard output."
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Default: NAME.onnx, .py or .safetensors here; - means standard output.",
 )
 @click.option(
     "--external-data", is_flag=True, default=None, help="Write ONNX weights to a second file. Always from 2 GB on."
@@ -86,7 +91,10 @@ if TYPE_CHECKING:
     help="Number format of an ONNX file. Inputs and outputs are always fp32.",
 )
 @click.option(
-    "--calibrate", metavar="DIR", help="Folder of some hundred typical inputs for int8: images, or .npy arrays."
+    "--calibrate",
+    metavar="DIR",
+    shell_complete=complete.folders,
+    help="Folder of some hundred typical inputs for int8: images, or .npy arrays.",
 )
 @click.option(
     "--opset",

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
-from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option, weights_option
+from archdsl.cli.options import Choice, Range, arg_option, force_option, input_option, specs_argument, weights_option
 from archdsl.drawing.diagram import STYLES
 from archdsl.drawing.paper import PAPERS
 
@@ -27,32 +28,43 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 
 
 @click.command("diagram")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@specs_argument
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
+    shell_complete=complete.files,
     help="FILE.svg, .png, .pdf, .pptx, .drawio, .tex, .dot, .mmd or .html. Default: NAME.svg; - is standard output.",
 )
 @click.option("--format", "format", metavar="FORMAT", help="Format. Default: by FILE's ending, else svg.")
-@click.option("--style", default="graph", show_default=True, metavar="STYLE", help=", ".join(STYLES) + ".")
+@click.option(
+    "--style",
+    default="graph",
+    show_default=True,
+    metavar="STYLE",
+    shell_complete=complete.one_of(*STYLES),
+    help=", ".join(STYLES) + ".",
+)
 @click.option(
     "--level",
     default="block",
     show_default=True,
     metavar="LEVEL",
+    shell_complete=complete.one_of("network", "block", "layer"),
     help="network: stages; block: blocks, equal ones collapsed; layer: every op.",
 )
 @click.option(
     "--focus",
     multiple=True,
     metavar="PATH",
+    shell_complete=complete.blocks,
     help="Draw only the block PATH: layer2.0. May be repeated: one for each SPEC, or several of one SPEC.",
 )
 @click.option(
     "--expand",
     multiple=True,
     metavar="PATH",
+    shell_complete=complete.blocks,
     help="Expand the block PATH; '*': every block. May be repeated.",
 )
 @click.option(
@@ -105,6 +117,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
 @click.option(
     "--image",
     metavar="FILE",
+    shell_complete=complete.files,
     help="Draw what each --focus sees of a photograph, and what it answers (--style article).",
 )
 @weights_option

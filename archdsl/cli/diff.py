@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("diff")
-@click.argument("specs", metavar="A B", nargs=-1, required=True)
+@click.argument("specs", metavar="A B", nargs=-1, required=True, shell_complete=complete.specs)
 @arg_option
 @named_values(("--before",), "Set an argument of A only: --before g=1. May be repeated.")
 @named_values(("--after",), "Set an argument of B only: --after g=32. May be repeated.")

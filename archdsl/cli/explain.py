@@ -6,12 +6,13 @@ import sys
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option
 
 
 @click.command("explain")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=complete.codes)
 @color_option
 @click.pass_obj
 def command(console: Console, code: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("fmt")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=complete.files)
 @click.option(
     "--check", is_flag=True, help="Write nothing; list the files that would change and exit with 1 if there are any."
 )

@@ -25,6 +25,8 @@ EXAMPLES = {
     "weights": "archdsl weights inspect last.pth",
     "doctor": "archdsl doctor --format json",
     "mcp": "archdsl mcp --root specs",
+    "completion": "archdsl completion bash",
+    "help": "archdsl help weights inspect",
 }
 SUBCOMMANDS = {
     "weights inspect": "archdsl weights inspect last.pth --format json",

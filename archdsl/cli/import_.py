@@ -6,14 +6,20 @@ import json
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option, force_option, format_option, input_option, named_values, output_option
 
 
 @click.command("import")
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, shell_complete=complete.files)
 @output_option
-@click.option("--weights", metavar="FILE", help="Write the weights there: .safetensors; of several models, a folder.")
+@click.option(
+    "--weights",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Write the weights there: .safetensors; of several models, a folder.",
+)
 @click.option("--name", help="The network's name; by default that of the file or the factory.")
 @click.option("--flat", is_flag=True, help="Write node after node, without blocks; of a file by archdsl too.")
 @named_values(("-a", "--arg", "args"), "Pass an argument to the factory: -a classes=3. May be repeated.")

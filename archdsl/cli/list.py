@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from archdsl.axes import KINDS, MOST
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import Choice, Range, color_option, force_option, format_option, output_option
 from archdsl.language.keys import TASKS
@@ -14,7 +15,7 @@ _AXES = ", ".join(f"{number} {kind.bare}" for number, kind in enumerate(KINDS))
 
 
 @click.command("list")
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@click.argument("patterns", metavar="[PATTERN]...", nargs=-1, shell_complete=complete.networks)
 @click.option("--family", metavar="PATTERN", multiple=True, help="Only families that match. May be repeated.")
 @click.option("--task", type=Choice(TASKS), multiple=True, help="Only networks for this task. May be repeated.")
 @click.option("--year", metavar="YEARS", help="Only this year or range: 2015, 2014-2016, 2019-, -2015.")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,6 +75,7 @@ def weights_option(command: F) -> F:
     weights = click.option(
         "--weights",
         metavar="FILE|NAME",
+        shell_complete=complete.files,
         help="Weights: a file, a folder of shards, or a name: torchvision:IMAGENET1K_V2.",
     )
     offline = click.option(
@@ -86,7 +88,8 @@ def weights_option(command: F) -> F:
     return weights(offline(command))
 
 
-spec_argument = click.argument("spec", metavar="SPEC")
+spec_argument = click.argument("spec", metavar="SPEC", shell_complete=complete.specs)
+specs_argument = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, shell_complete=complete.specs)
 
 color_option = click.option(
     "--color",
@@ -115,7 +118,13 @@ half_option = click.option(
     help="Number format in which a SPEC is compiled.",
 )
 
-output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE; - means standard output.")
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Write to FILE; - means standard output.",
+)
 
 force_option = click.option("--force", is_flag=True, help="Overwrite FILE even if archdsl did not write it.")
 
@@ -148,6 +157,7 @@ disable_option = click.option(
     "--disable",
     metavar="PASS",
     multiple=True,
+    shell_complete=complete.passes,
     help="Skip this pass; `archdsl passes` lists all. May be repeated.",
 )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.attribution import explain_options, open_stream
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
@@ -55,8 +56,8 @@ def running_options(command: Any) -> Any:
 
 
 @click.command("predict")
-@click.argument("model", metavar="SPEC|MODEL.onnx")
-@click.argument("images", metavar="INPUT...", nargs=-1, required=True)
+@click.argument("model", metavar="SPEC|MODEL.onnx", shell_complete=complete.specs)
+@click.argument("images", metavar="INPUT...", nargs=-1, required=True, shell_complete=complete.files)
 @weights_option
 @half_option
 @click.option("--seed", type=Range(0, 2**63 - 1), help="Seed of random weights. Default: 0.")
@@ -65,13 +66,19 @@ def running_options(command: Any) -> Any:
     "-o",
     "--output",
     metavar="OUT",
+    shell_complete=complete.files,
     help="Write the table to a file .jsonl, .csv or .parquet, or part files to a folder; of text and json, write the "
     "output image to a file, or several to a folder.",
 )
 @click.option(
     "--outputs", metavar="NAME", multiple=True, help="Write the values of this output (all: of each). May be repeated."
 )
-@click.option("--pictures", metavar="FOLDER", help="Write output images to FOLDER, if OUT is a table.")
+@click.option(
+    "--pictures",
+    metavar="FOLDER",
+    shell_complete=complete.folders,
+    help="Write output images to FOLDER, if OUT is a table.",
+)
 @click.option(
     "--stretch", is_flag=True, help="Map the smallest output value to black, the largest to white. Default: 0 and 1."
 )

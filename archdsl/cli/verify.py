@@ -6,13 +6,14 @@ import json
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import arg_option, color_option, format_option, input_option, weights_option
 
 
 @click.command("verify")
-@click.argument("source", metavar="[SPEC]")
-@click.argument("model", metavar="[MODEL.onnx]", required=False)
+@click.argument("source", metavar="[SPEC]", shell_complete=complete.specs)
+@click.argument("model", metavar="[MODEL.onnx]", required=False, shell_complete=complete.files)
 @weights_option
 @click.option("--seed", type=int, help="Seed of the input and of random weights. Default: 0.")
 @click.option("--batch", type=int, help="Batch size of the input. Default: 1.")

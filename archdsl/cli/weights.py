@@ -6,6 +6,7 @@ import json
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.help_examples import epilog
 from archdsl.cli.options import (
@@ -20,8 +21,10 @@ from archdsl.cli.options import (
     spec_argument,
 )
 
-file_argument = click.argument("file", metavar="FILE")
-target_option = click.option("-o", "--output", metavar="FILE", required=True, help="Write safetensors to FILE.")
+file_argument = click.argument("file", metavar="FILE", shell_complete=complete.files)
+target_option = click.option(
+    "-o", "--output", metavar="FILE", shell_complete=complete.files, required=True, help="Write safetensors to FILE."
+)
 
 
 @click.group("weights")
@@ -79,7 +82,13 @@ def convert_command(
 @command.command("match", epilog=epilog("weights match"))
 @file_argument
 @spec_argument
-@click.option("-o", "--output", metavar="FILE", help="Write the rules to FILE, for `--rename @FILE`.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Write the rules to FILE, for `--rename @FILE`.",
+)
 @part_option
 @arg_option
 @input_option

@@ -123,6 +123,20 @@ def library_networks() -> dict[str, SpecLocation]:
     return {name: location for name, (location, _) in networks.items()}
 
 
+_NAMES = re.compile(r"^name: *([\w-]+)|^variants:.*\n((?:[ #].*\n|\n)*)", re.MULTILINE)
+_VARIANT = re.compile(r"^  ([\w-]+):", re.MULTILINE)
+
+
+def library_names() -> list[str]:
+    """Return the names of all networks of the library, sorted: read from the lines of the specs, without parsing."""
+    names: set[str] = set()
+    for path in library_files():
+        found = [*_NAMES.finditer(path.read_text(encoding="utf-8", errors="replace"))]
+        names |= {match[1] for match in found if match[1]} or {path.stem}
+        names |= {name for match in found if match[2] for name in _VARIANT.findall(match[2])}
+    return sorted(names)
+
+
 def _names_safely() -> list[str]:
     try:
         return list(library_networks())
