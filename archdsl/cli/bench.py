@@ -14,11 +14,9 @@ from archdsl.cli.options import (
     Range,
     arg_option,
     color_option,
-    force_option,
-    format_option,
     half_option,
     input_option,
-    output_option,
+    result_options,
     weights_option,
 )
 
@@ -65,9 +63,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 @click.option("--top", type=Range(1, 10_000), default=20, show_default=True, help="Rows of the profile.")
 @arg_option
 @input_option
-@format_option("table", "json", "markdown")
-@output_option
-@force_option
+@result_options("table", "json", "markdown")
 @color_option
 @click.pass_obj
 def command(

@@ -8,10 +8,8 @@ from archdsl.cli.console import Console
 from archdsl.cli.options import (
     arg_option,
     color_option,
-    force_option,
-    format_option,
     input_option,
-    output_option,
+    result_options,
     specs_argument,
 )
 
@@ -22,9 +20,7 @@ from archdsl.cli.options import (
 @input_option
 @click.option("--why", is_flag=True, help="Search for the reason of each claim that differs: another way of counting.")
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
-@format_option("text", "json", "sarif", "github")
-@output_option
-@force_option
+@result_options("text", "json", "sarif", "github")
 @color_option
 @click.pass_obj
 def command(

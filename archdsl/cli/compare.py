@@ -9,10 +9,8 @@ from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
     color_option,
-    force_option,
-    format_option,
     input_option,
-    output_option,
+    result_options,
     specs_argument,
 )
 from archdsl.library.columns import COMPARED, FORMATS
@@ -29,9 +27,7 @@ from archdsl.library.columns import COMPARED, FORMATS
 @click.option("--sort", type=Choice(COMPARED), help="Sort by this column. Default: the order of SPEC.")
 @click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
 @input_option
-@format_option(*FORMATS)
-@output_option
-@force_option
+@result_options(*FORMATS)
 @color_option
 @click.pass_obj
 def command(

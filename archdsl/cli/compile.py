@@ -37,9 +37,8 @@ if TYPE_CHECKING:
     "--to",
     "target",
     type=Choice(list(TARGETS)),
-    default=next(iter(TARGETS)),
-    show_default=True,
-    help=f"{', '.join(f'{name}: {target.about}' for name, target in TARGETS.items())}.",
+    help=f"{', '.join(f'{name}: {target.about}' for name, target in TARGETS.items())}. "
+    "Default: by FILE's ending, else onnx.",
 )
 @click.option("--all-targets", is_flag=True, help="Write all targets, with the same weights; -o names a folder.")
 @weights_option
@@ -119,7 +118,7 @@ def command(
     spec: str,
     args: dict[str, str],
     size: str | None,
-    target: TargetName,
+    target: TargetName | None,
     all_targets: bool,
     output: str | None,
     untouched: bool,
@@ -135,19 +134,26 @@ def command(
     from archdsl.network import open_network
     from archdsl.passes.optimise import passes_without
 
-    targets: tuple[TargetName, ...] = tuple(TARGETS) if all_targets else (target,)
+    targets = _targets(output, target, all_targets)
     options["passes"] = () if untouched else passes_without(disable) if disable else None
     if output == "-":
         _check_stdout(targets, options["external_data"])
         options |= {"external_data": False, "progress": None}
         net = open_network(spec, args, size)
-        compiled = console.stream_file(lambda path: net.compile(path, target, **options))
+        compiled = console.stream_file(lambda path: net.compile(path, targets, **options))
         console.print_diagnostics(compiled.notes)
         return
     net = open_network(spec, args, size)
     compiled = net.compile(output, targets, **options, progress=console.progress)
     console.print_diagnostics(compiled.notes)
     console.write_output(_as_json(compiled, options["seed"]) if format == "json" else _as_text(console, compiled))
+
+
+def _targets(output: str | None, target: TargetName | None, every: bool) -> tuple[TargetName, ...]:
+    """The targets to write: all, or `target`, or by default the one of the ending of `output`."""
+    from archdsl.compilation.targets import target_of
+
+    return tuple(TARGETS) if every else (target_of(output, target),)
 
 
 def _check_stdout(targets: tuple[TargetName, ...], external_data: bool | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
@@ -59,7 +60,7 @@ def specs(ctx: click.Context, word: str) -> Iterable[str | Item]:
 
     head, mark, _ = word.partition("#")
     if mark:
-        own, variants = names_of(find_spec(head).path)
+        own, variants = names_of(Path(find_spec(head).path))
         return [f"{head}#{name}" for name in (own, *variants)]
     return [CompletionItem(word, type="file"), *library_names()]
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option(
     "--merged", is_flag=True, help="Draw one picture of both: equal boxes once, changed boxes in an old and a new half."
 )
-@output_option
+@output_option()
 @force_option
 @color_option
 @click.pass_obj

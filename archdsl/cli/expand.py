@@ -13,7 +13,7 @@ from archdsl.cli.options import arg_option, color_option, force_option, input_op
 @click.option("--flat", is_flag=True, help="Unroll blocks and repeats, and write every inferred value.")
 @arg_option
 @input_option
-@output_option
+@output_option(".yaml", ".yml")
 @force_option
 @color_option
 @click.pass_obj

@@ -13,7 +13,7 @@ from archdsl.cli.options import color_option, force_option, format_option, input
 
 @click.command("import")
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, shell_complete=complete.files)
-@output_option
+@output_option(".yaml", ".yml")
 @click.option(
     "--weights",
     metavar="FILE",

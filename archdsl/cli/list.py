@@ -7,7 +7,7 @@ import click
 from archdsl.axes import KINDS, MOST
 from archdsl.cli import complete
 from archdsl.cli.console import Console
-from archdsl.cli.options import Choice, Range, color_option, force_option, format_option, output_option
+from archdsl.cli.options import Choice, Range, color_option, result_options
 from archdsl.language.keys import TASKS
 from archdsl.library.columns import FORMATS, LISTED
 
@@ -27,9 +27,7 @@ _AXES = ", ".join(f"{number} {kind.bare}" for number, kind in enumerate(KINDS))
 @click.option("--axes", type=Range(0, MOST), help=f"Only networks with an input of so many spatial axes: {_AXES}.")
 @click.option("--sort", type=Choice(LISTED), default="family", show_default=True, help="Sort by this column.")
 @click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
-@format_option(*FORMATS)
-@output_option
-@force_option
+@result_options(*FORMATS)
 @color_option
 @click.pass_obj
 def command(

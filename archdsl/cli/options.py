@@ -118,13 +118,29 @@ half_option = click.option(
     help="Number format in which a SPEC is compiled.",
 )
 
-output_option = click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    shell_complete=complete.files,
-    help="Write to FILE; - means standard output.",
-)
+
+def output_option(
+    *endings: str, help: str = "Write to FILE; - means standard output.", required: bool = False
+) -> Callable[[F], F]:
+    """Return the option `-o`, which accepts names with these endings; without any, the library checks them."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        from archdsl.files.endings import check_ending
+
+        if endings:
+            check_ending(value, endings)
+        return value
+
+    return click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=required,
+        callback=check,
+        shell_complete=complete.files,
+        help=help,
+    )
+
 
 force_option = click.option("--force", is_flag=True, help="Overwrite FILE even if archdsl did not write it.")
 
@@ -172,3 +188,24 @@ def format_option(*choices: str) -> Callable[[F], F]:
         show_default=True,
         help="Output format.",
     )
+
+
+def result_options(*formats: str) -> Callable[[F], F]:
+    """Return a decorator that adds `--format`, `-o` and `--force`; the default format is that of FILE, or the first."""
+
+    def choose(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+        from archdsl.files.endings import REPORTS, format_of
+
+        return format_of(ctx.params.get("output"), value, {name: REPORTS[name] for name in formats}) or formats[0]
+
+    output = click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        is_eager=True,  # the format depends on it
+        shell_complete=complete.files,
+        help="Write to FILE; - means standard output.",
+    )
+    help = f"Output format. Default: by FILE's ending, else {formats[0]}."
+    format = click.option("--format", "format", type=Choice(formats), callback=choose, help=help)
+    return lambda command: format(output(force_option(command)))

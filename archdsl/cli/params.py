@@ -12,10 +12,8 @@ from archdsl.cli.options import (
     Range,
     arg_option,
     color_option,
-    force_option,
-    format_option,
     input_option,
-    output_option,
+    result_options,
     spec_argument,
 )
 
@@ -34,9 +32,7 @@ from archdsl.cli.options import (
     show_default=True,
     help="Total that the percentages refer to.",
 )
-@format_option("table", "json", "csv", "markdown")
-@output_option
-@force_option
+@result_options("table", "json", "csv", "markdown")
 @color_option
 @click.pass_obj
 def command(

@@ -9,10 +9,8 @@ from archdsl.cli.options import (
     arg_option,
     color_option,
     disable_option,
-    force_option,
-    format_option,
     input_option,
-    output_option,
+    result_options,
     spec_argument,
 )
 
@@ -22,9 +20,7 @@ from archdsl.cli.options import (
 @disable_option
 @arg_option
 @input_option
-@format_option("table", "json", "markdown")
-@output_option
-@force_option
+@result_options("table", "json", "markdown")
 @color_option
 @click.pass_obj
 def command(

@@ -9,7 +9,7 @@ from archdsl.cli.options import color_option, force_option, output_option
 
 
 @click.command("schema")
-@output_option
+@output_option(".json")
 @force_option
 @color_option
 @click.pass_obj

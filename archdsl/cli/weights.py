@@ -16,15 +16,14 @@ from archdsl.cli.options import (
     format_option,
     ignore_option,
     input_option,
+    output_option,
     part_option,
     rename_option,
     spec_argument,
 )
 
 file_argument = click.argument("file", metavar="FILE", shell_complete=complete.files)
-target_option = click.option(
-    "-o", "--output", metavar="FILE", shell_complete=complete.files, required=True, help="Write safetensors to FILE."
-)
+target_option = output_option(".safetensors", help="Write safetensors to FILE.", required=True)
 
 
 @click.group("weights")
@@ -82,13 +81,7 @@ def convert_command(
 @command.command("match", epilog=epilog("weights match"))
 @file_argument
 @spec_argument
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    shell_complete=complete.files,
-    help="Write the rules to FILE, for `--rename @FILE`.",
-)
+@output_option(".txt", help="Write the rules to FILE, for `--rename @FILE`.")
 @part_option
 @arg_option
 @input_option

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice, check_names
+from archdsl.files.endings import format_of
 
 TargetName: TypeAlias = Literal["onnx", "torch", "weights"]
 
@@ -41,6 +43,15 @@ def checked_targets(names: str | Sequence[str]) -> tuple[TargetName, ...]:
     for name in listed:
         check_choice("target", name, TARGETS)
     return cast("tuple[TargetName, ...]", listed)
+
+
+def target_of(path: str | os.PathLike[str] | None, target: TargetName | None = None) -> TargetName:
+    """Return `target`, or by default the one with the suffix of `path`, else ONNX.
+
+    Raises E0001 for a suffix that no target has, E0003 for that of another target.
+    """
+    endings = {name: (known.suffix,) for name, known in TARGETS.items()}
+    return format_of(path, target, endings) or "onnx"
 
 
 def stores_weights(targets: Sequence[TargetName]) -> bool:

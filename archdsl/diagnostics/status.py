@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from archdsl.diagnostics.diagnostic import Diagnostic
 from archdsl.diagnostics.error import ArchError
 
-OPTIONS = ("-a ", "--input")
+OPTIONS = ("-a ", "--input", "-o")
 """How the names of sources from the command line begin: an error in one of them is wrong usage."""
 
 

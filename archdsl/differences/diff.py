@@ -17,6 +17,7 @@ from archdsl.differences.settings import settings
 from archdsl.differences.structure import Equal, aligned, foreign
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Diagram, Options, ThemeChoice
+from archdsl.files import endings
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.network import Network, as_network
@@ -32,6 +33,7 @@ SUFFIXES: Mapping[str, Format] = {
     **{f".{format}": format for format in FORMATS if format != "text"},
 }
 """The format of a file by its suffix."""
+_ENDINGS = {format: [suffix for suffix, own in SUFFIXES.items() if own == format] for format in FORMATS}
 
 
 _STRUCTURE: Mapping[str | None, str] = {
@@ -171,14 +173,11 @@ class NetworkDifference:
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None = None) -> Format:
-    """Return `format`, or the format of the path's suffix, or text without one. Raises E0001 for an unknown format."""
-    if format is None:
-        suffix = "" if path is None else Path(path).suffix.lower()
-        if suffix:
-            check_choice("format", suffix[1:], (known[1:] for known in SUFFIXES))
-        return SUFFIXES.get(suffix, "text")
-    check_choice("format", format, FORMATS)
-    return cast("Format", format)
+    """Return `format`, or the format of the path's suffix, or text without one. Raises E0001 for an unknown one,
+    E0003 if they differ."""
+    if format is not None:
+        check_choice("format", format, FORMATS)
+    return endings.format_of(path, cast("Format | None", format), _ENDINGS) or "text"
 
 
 def _check_look(level: str, theme: str) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from archdsl.diagnostics import Diagnostic
-from archdsl.diagnostics.arguments import check_choice, check_paths
 from archdsl.drawing.diagram import FORMATS, check, check_several, draw, draw_steps
 from archdsl.drawing.request import Request
+from archdsl.files import endings
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
 
@@ -23,6 +23,7 @@ SUFFIXES = {f".{format}": format for format in FORMATS} | {
     ".htm": "html",
 }
 """Suffix of a file -> format."""
+_ENDINGS = {format: [suffix for suffix, own in SUFFIXES.items() if own == format] for format in FORMATS}
 MAX_NAME = 120
 """Characters of the name of a file, if it is made of the names of networks."""
 
@@ -41,13 +42,9 @@ class SavedDiagram(WrittenFile):
 
 
 def format_of(path: str | os.PathLike[str] | None, format: str | None) -> str:
-    """Return `format`, or by default that of the path's suffix, or SVG. Raises E0001 for an unknown suffix."""
-    check_paths(path=path)
-    suffix = "" if path is None else Path(path).suffix.lower()
-    if format is None and suffix:
-        check_choice("format", suffix[1:], (known[1:] for known in SUFFIXES))
-        return SUFFIXES[suffix]
-    return format or "svg"
+    """Return `format`, or by default that of the path's suffix, or SVG. Raises E0001 for an unknown suffix, E0003
+    for one of another format."""
+    return endings.format_of(path, format, _ENDINGS) or "svg"
 
 
 def save(

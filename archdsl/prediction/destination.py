@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archdsl.diagnostics.arguments import check_choice, conflict
+from archdsl.diagnostics.arguments import conflict
+from archdsl.files.endings import check_ending
 from archdsl.prediction.parts import SUFFIXES, table_format
 from archdsl.prediction.picture import FORMATS
 from archdsl.prediction.tables import TABLES, TableFormat
@@ -59,7 +60,7 @@ def destination(
             name = "resume" if resume else "outputs"
             raise conflict(f"`{name}` needs a table: the format jsonl, csv or parquet", help="add `--format jsonl`")
         if suffix and not maps:
-            check_choice("output", suffix, (*FORMATS, *SUFFIXES))
+            check_ending(output, (*FORMATS, *SUFFIXES))
         if output == "-":
             raise conflict("`output` is the file or the folder of the images", help="for a table add `--format jsonl`")
         return Destination(format, None, pictures if output is None else output, ".")
