@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.options import color_option
 
 
 @click.command("mcp")
-@click.option("--root", metavar="FOLDER", help="Let agents name spec files below FOLDER. Default: no files.")
+@click.option(
+    "--root",
+    metavar="FOLDER",
+    shell_complete=complete.folders,
+    help="Let agents name spec files below FOLDER. Default: no files.",
+)
 @color_option
 def command(root: str | None) -> None:
     """Serve coding agents over the Model Context Protocol, on standard input and output.
