@@ -95,7 +95,9 @@ class Commands(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
         """Propose commands without importing them."""
-        return complete.commands(ctx, None, incomplete) + click.Command.shell_complete(self, ctx, incomplete)
+        lines = {name: line for section in SECTIONS.values() for name, line in section.items()}
+        commands = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self.list_commands(ctx)))

@@ -101,9 +101,9 @@ def passes(ctx: click.Context, word: str) -> Iterable[str | Item]:
 
 @_quietly
 def commands(ctx: click.Context, word: str) -> Iterable[str | Item]:
-    from archdsl.cli import SECTIONS
-
-    return [CompletionItem(name, help=line) for section in SECTIONS.values() for name, line in section.items()]
+    """Commands with their descriptions."""
+    root = ctx.find_root()
+    return root.command.shell_complete(root, word)
 
 
 def one_of(*names: str) -> Completer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import color_option
 
 
 @click.command("fix")
-@click.argument("files", metavar="SPEC...", nargs=-1, required=True)
+@click.argument("files", metavar="SPEC...", nargs=-1, required=True, shell_complete=complete.files)
 @click.option("--unsafe", is_flag=True, help="Also apply fixes that guess, or that change the network.")
 @click.option("--diff", is_flag=True, help="Write nothing; print the changes.")
 @color_option
