@@ -25,6 +25,12 @@ class ArchError(Exception):
     def __str__(self) -> str:
         return render_text(self.diagnostics).rstrip("\n")
 
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython and a notebook print: the reader's own frames, then the diagnostics."""
+        from archdsl.diagnostics.notebook import traceback_lines
+
+        return traceback_lines(self.__traceback__, self.diagnostics)
+
 
 def error(code: str, message: str, span: Span | None = None, *, status: int = 1, **more: Any) -> ArchError:
     """Return an `ArchError` with one diagnostic."""

@@ -21,6 +21,7 @@ from archdsl.files import endings
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.network import Network, as_network
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 
 PictureFormat: TypeAlias = Literal["svg", "html", "png", "pdf", "tex", "pptx", "drawio"]
@@ -50,8 +51,8 @@ class SavedDifference(WrittenFile):
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkDifference:
+@dataclass(frozen=True, slots=True, repr=False)
+class NetworkDifference(ShownAsText):
     """The difference of two networks. `names` are their names in texts and pictures.
 
     `graphs` has every detail; `settings` are the differences in preprocessing and labels.

@@ -11,6 +11,7 @@ from archdsl.diagnostics import Diagnostic, Severity, escape_control, render_tex
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.diagnostics.machine import DiagnosticJson, to_github, to_json
 from archdsl.library.claims import Verdict
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 from archdsl.version import __version__
 
@@ -33,8 +34,8 @@ class CheckedSpec:
         return sum(d.severity == severity for d in self.diagnostics)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckReport(ShownAsText):
     """All checked specs, in order."""
 
     specs: tuple[CheckedSpec, ...]

@@ -60,6 +60,8 @@ COLUMNS: Mapping[str, CatalogColumn] = {
     "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
 }
 """By the names that `--sort` accepts."""
+RIGHT = {column.title for column in COLUMNS.values() if column.right}
+"""Titles of the columns that are aligned to the right."""
 FORMATS = ("table", "json", "csv", "markdown")
 COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
 LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")

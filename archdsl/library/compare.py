@@ -13,10 +13,11 @@ from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_type, conflict
 from archdsl.diagnostics.status import status_of
 from archdsl.library.catalog import CatalogEntry, entry_of
-from archdsl.library.columns import COLUMNS, COMPARED, FORMATS, Fact, filled, ordered, table, to_json, written
+from archdsl.library.columns import COMPARED, FORMATS, RIGHT, Fact, filled, ordered, table, to_json, written
 from archdsl.library.comparison_chart import ComparisonChart, comparison_chart
 from archdsl.network import Network, as_network
 from archdsl.progress import Progress
+from archdsl.report.shown import ShownAsText, html_table
 from archdsl.report.table import Style
 from archdsl.spec.find import library_networks
 
@@ -26,8 +27,8 @@ _DROPPED = ("source", "classes", "year", "input", "activations", "depth", "recep
 """Titles of the columns that a narrow terminal omits, in this order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(ShownAsText):
     """Networks with their costs, in order; `files` are the specs that were read."""
 
     entries: tuple[CatalogEntry, ...]
@@ -54,6 +55,10 @@ class Comparison:
         """
         check_choice("format", format, FORMATS)
         return written(self.entries, format, self.columns) if format != "table" else _as_table(self, style)
+
+    def _repr_html_(self) -> str:
+        titles, rows = table(self.entries, self.columns)
+        return html_table(titles, rows, RIGHT)
 
     def chart(self, format: str = "svg") -> ComparisonChart:
         """Draw the chart of Bianco et al. 2018: top-1 accuracy against MACs; a ball's area shows the parameters.
@@ -160,6 +165,6 @@ def _as_table(comparison: Comparison, style: Style) -> str:
     if width <= (style.width or _PAGE_WIDTH):
         text = grid(names, turned, set(names[1:]), style)
     else:
-        text = grid(titles, rows, {c.title for c in COLUMNS.values() if c.right}, style, _DROPPED)
+        text = grid(titles, rows, RIGHT, style, _DROPPED)
     note = f"counted   {CONVENTION}; the receptive field is that of the last feature map"
     return f"{text}\n{style.paint('quiet', note)}\n"

@@ -8,9 +8,10 @@ from typing import overload
 
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.library.catalog import CatalogEntry, catalog
-from archdsl.library.columns import COLUMNS, FORMATS, LISTED, Fact, table, to_json, written
+from archdsl.library.columns import FORMATS, LISTED, RIGHT, Fact, table, to_json, written
 from archdsl.progress import Progress
 from archdsl.report.grid import grid
+from archdsl.report.shown import html_table, pre
 from archdsl.report.table import Style
 
 _DROPPED = ("source", "axes", "classes", "task", "family", "input", "depth", "year", "top-1 %")
@@ -57,6 +58,13 @@ class Listing(Sequence[str]):
             return written(self.entries, format, LISTED)
         return _as_table(self.entries, style) if self.entries else ""
 
+    def _repr_html_(self) -> str:
+        """The table, or only the names where the library would have to be counted first."""
+        if "entries" not in self.__dict__:
+            return pre(repr(self))
+        titles, rows = table(self.entries, LISTED)
+        return html_table(titles, rows, RIGHT)
+
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
@@ -73,10 +81,9 @@ class Listing(Sequence[str]):
 
 def _as_table(entries: Sequence[CatalogEntry], style: Style) -> str:
     titles, rows = table(entries, LISTED)
-    right = {column.title for column in COLUMNS.values() if column.right}
     families = len({entry.family for entry in entries})
     count = f"{_plural(len(entries), 'network', 'networks')} in {_plural(families, 'family', 'families')}"
-    return grid(titles, rows, right, style, _DROPPED) + style.paint("quiet", count) + "\n"
+    return grid(titles, rows, RIGHT, style, _DROPPED) + style.paint("quiet", count) + "\n"
 
 
 def _plural(number: int, one: str, many: str) -> str:

@@ -463,11 +463,12 @@ class Network(Drawable):
         Raises E0002 for a depth outside 0 to 64, or a batch outside 1 to 2^31 - 1.
         """
         from archdsl.analysis.summary import summarize
+        from archdsl.report.shown import Text
         from archdsl.report.table import params_table
 
         check_range("depth", depth, 0, 64)
         check_range("batch", batch, 1, 2**31 - 1)
-        return params_table(summarize(self.graph, depth, batch=batch))
+        return Text(params_table(summarize(self.graph, depth, batch=batch)))
 
     # --- display -----------------------------------------------------------------------------------------
 

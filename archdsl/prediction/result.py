@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from archdsl.diagnostics import Diagnostic, escape_control
 from archdsl.diagnostics.machine import to_json
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 
 _SURROGATE = re.compile("[\udc80-\udcff]")
@@ -134,8 +135,8 @@ class ModelInfo:
         return self.weights.startswith("random")
 
 
-@dataclass(frozen=True, slots=True)
-class PredictResult(ModelInfo):
+@dataclass(frozen=True, slots=True, repr=False)
+class PredictResult(ShownAsText, ModelInfo):
     """The predictions of one network for all images, in order.
 
     `failures` are errors of images without a prediction, `status` is the exit status for them, 0 without failures.

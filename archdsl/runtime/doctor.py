@@ -16,6 +16,7 @@ from typing import Any
 
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.packages import install_command
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 from archdsl.version import __version__
 
@@ -67,8 +68,8 @@ class Engine:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Installation(ShownAsText):
     """The result of `examine`: packages, providers and engines with their state, and `advice` for each problem."""
 
     archdsl: str

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.machine import to_json
 from archdsl.report.grid import grid
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 from archdsl.timing.contestants import OURS
 from archdsl.timing.profile import NodeTime, Profile
@@ -21,8 +22,8 @@ _NODE_WORDS = ("node", "op")
 """Columns of text, aligned left; the others contain numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class BenchResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class BenchResult(ShownAsText):
     """The timings of all networks, or their profiles; `threads` is the number of CPU threads.
 
     `timings` and `profiles` are in the order of the sources, devices and batches; the first timing of each is that of

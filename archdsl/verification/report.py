@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archdsl.diagnostics import Diagnostic, escape_control
 from archdsl.network import Network
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ class CertificateCheck:
         return self.previous is not None and not self.mismatches
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+@dataclass(frozen=True, slots=True, repr=False)
+class Verification(ShownAsText):
     """The result of `archdsl.verify`.
 
     `model` is the ONNX file, None if it was compiled for this run only; `certificate` is the check of its certificate,

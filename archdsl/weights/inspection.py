@@ -20,6 +20,7 @@ from archdsl.diagnostics.arguments import check_callables, check_flags, check_ty
 from archdsl.packages import require_package
 from archdsl.progress import Progress
 from archdsl.report.grid import grid
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 from archdsl.shapes import format_shape
 
@@ -51,8 +52,8 @@ class LikelyNetwork:
     tensors: int
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(ShownAsText):
     """The content of a weights file. `prefix` precedes the names of the network's tensors, or of most tensors;
     `second` are places below it that repeat its names and shapes; `networks` is None if none were compared."""
 

@@ -60,6 +60,7 @@ ROOMS = {
     "archdsl.drawing.save": "network",
     "archdsl.drawing.shown": "network",
     "archdsl.editor": "editor",
+    "archdsl.diagnostics.notebook": "report",
     "archdsl.elaborate": "elaborate",
     "archdsl.elaborate.limits": "hostile",
     "archdsl.explain": "diagnostics",

@@ -14,6 +14,7 @@ from archdsl.diagnostics.arguments import check_choice
 from archdsl.graph import Graph
 from archdsl.passes.optimise import PASSES
 from archdsl.report.grid import grid
+from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 
 FORMATS = ("table", "json", "markdown")
@@ -36,8 +37,8 @@ class Effect(NamedTuple):
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PassesReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class PassesReport(ShownAsText):
     """The effect of each pass on the network `name`, in the order of the passes."""
 
     name: str
