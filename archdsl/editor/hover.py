@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
@@ -63,7 +62,7 @@ def _word_text(snapshot: Snapshot, span: Span, offset: int) -> str:
             return explanation(word).text
         except ArchError:
             return ""
-    path = keys_at(snapshot.tree, offset)
+    path, _ = value_at(snapshot.tree, offset)
     here = occurrence_at(snapshot, offset)
     if here is not None and here.symbol.kind in ("argument", "parameter", "block"):
         defined = [one.span for one in references(snapshot, here.symbol) if one.defines]
@@ -88,39 +87,25 @@ def op_text(op: type[Op]) -> str:
     return "\n".join(lines)
 
 
-def keys_at(tree: Tree, offset: int) -> tuple[str, ...]:
-    """Return the keys from the root to an offset; an item of a list is `-`."""
+def value_at(tree: Tree, offset: int) -> tuple[tuple[str, ...], Tree]:
+    """Return the keys from the root to an offset (`-` in a list), and the value there; at a key, its value."""
     path: list[str] = []
     while True:
-        for key, start, value in _children(tree):
-            if start <= offset <= value.span.end:
-                path.append(key)
-                tree = value
-                break
-        else:
-            return tuple(path)
-
-
-def _children(tree: Tree) -> Iterator[tuple[str, int, Tree]]:
-    if isinstance(tree, Map):
-        for name, entry in tree.entries.items():
-            yield name, entry.key.span.start, entry.value
-    elif isinstance(tree, Seq):
-        for item in tree.items:
-            yield "-", item.span.start, item
-
-
-def _value_at(tree: Tree, offset: int) -> Tree:
-    """The innermost value at an offset; at a key, its value."""
-    for _, start, value in _children(tree):
-        if start <= offset <= value.span.end:
-            return value if isinstance(tree, Map) and offset < value.span.start else _value_at(value, offset)
-    return tree
+        entries: list[tuple[str, int, Tree]] = []
+        if isinstance(tree, Map):
+            entries = [(name, entry.key.span.start, entry.value) for name, entry in tree.entries.items()]
+        elif isinstance(tree, Seq):
+            entries = [("-", item.span.start, item) for item in tree.items]
+        here = next((entry for entry in entries if entry[1] <= offset <= entry[2].span.end), None)
+        if here is None or (path and offset < tree.span.start):
+            return tuple(path), tree
+        path.append(here[0])
+        tree = here[2]
 
 
 def _node_text(snapshot: Snapshot, offset: int) -> str:
     """The nodes that the value at an offset makes: shapes, parameters, MACs, receptive field."""
-    value = _value_at(snapshot.tree, offset)
+    _, value = value_at(snapshot.tree, offset)
     moved = snapshot.change.moved
     spans = []
     for start, end in outputs(snapshot.shown):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from lsprotocol import types as lsp
 from pygls import uris
@@ -348,8 +348,16 @@ _REQUESTS: Mapping[str, tuple[Callable[..., Any], Any, Any]] = {
 """By the name of the request: the function that answers it, the answer of an unknown file, the options."""
 
 
-def serve(stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> None:
+def serve() -> None:
     """Serve one editor on standard input and output, until it disconnects. Nothing else is written to the output."""
-    answers = stdout or sys.stdout.buffer
+    answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # a stray print must not break the protocol
-    server().start_io(stdin or sys.stdin.buffer, answers)
+    _THREADS.submit(_warm_up)
+    server().start_io(sys.stdin.buffer, answers)
+
+
+def _warm_up() -> None:
+    """Import what the first error and the first answers need, before somebody waits for them."""
+    for snapshot in snapshots(Source("", "input: 3x8x8\nnet: {a: nn.Conv2d(3, 8), b: convv, c: 3x3 conv 8}\n")):
+        hover(snapshot, snapshot.text.index("conv 8"))
+        hints(snapshot, Positions(snapshot.text))
