@@ -224,14 +224,17 @@ def test_the_help_names_every_repair() -> None:
     """Filters that lack an axis, other input channels and other outputs need an option each."""
     image, volume = archdsl.load("resnet18").weights(), archdsl.loads(RESNET)
     found = refused(volume, image)
-    for words in ("`archdsl compile`", "inflates 19 of these", "input channels and outputs", "--to weights"):
+    for words in ("`archdsl compile`", "inflates 20 of these", "adapts `conv1.weight`", "--to weights"):
         assert words in found.help
-    assert "--reinit 'conv1.*' --reinit 'fc.*'" in found.help and "-a classes" not in found.help
+    assert "differ also in the outputs: `--reinit 'fc.*'`" in found.help and "-a classes" not in found.help
     with pytest.raises(ArchError) as caught:
         volume.weights(image, reinit=["fc"], inflate="mean")
-    assert "differ also in the input channels: `--reinit 'conv1.*'`" in caught.value.diagnostics[0].help
-    assert "-a classes" not in caught.value.diagnostics[0].help
+    assert "`--adapt-input` adapts `conv1.weight`" in caught.value.diagnostics[0].help
+    assert "reinit" not in caught.value.diagnostics[0].help
     volume.weights(image, reinit=["fc", "conv1"], inflate="mean")
+    grey = volume.weights(image, reinit=["fc"], inflate="mean", adapt_input=True)["conv1.weight"]
+    summed = image["conv1.weight"].sum(1, keepdims=True)[:, :, None] / 7
+    np.testing.assert_allclose(grey, np.broadcast_to(summed, (64, 1, 7, 7, 7)), rtol=1e-6)
 
 
 def test_the_argument_classes_is_proposed_where_it_sets_the_width() -> None:
@@ -239,6 +242,15 @@ def test_the_argument_classes_is_proposed_where_it_sets_the_width() -> None:
     found = refused(network, archdsl.load("resnet18").weights())
     assert found.help.startswith("the outputs differ: `-a classes=1000` matches the file; ")
     assert "--reinit 'fc.*'" in found.help
+
+
+def test_filters_of_other_channels_are_adapted_and_the_other_tensors_initialised() -> None:
+    network, image = archdsl.load("resnet18", input="1x64x64", classes=3), archdsl.load("resnet18").weights()
+    found = refused(network, image)
+    assert found.help.endswith(
+        "adapts filters with `--adapt-input`, and initialises the other tensors with `--reinit 'fc.*'`"
+    )
+    assert network.weights(image, adapt_input=True, reinit=["fc.*"])["conv1.weight"].shape == (64, 1, 7, 7)
 
 
 @pytest.mark.parametrize(

@@ -267,13 +267,14 @@ def _advice(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, cla
             f"{KINDS[axes_of(pairs[0][0].node.in_shapes[0])].noun}"
         )
     if any(_more_axes(tensor, shape, -1) for tensor, shape in pairs):
-        return _inflation(pairs)
+        return _inflation(graph, pairs)
     if match.missing or match.unexpected:
         return _other_names(graph, entries, match, bool(pairs))
     if len(pairs) < len(match.misshaped):
         return "integers are no weights: was the model quantised? Save it before that"
     words = dict.fromkeys(word for tensor, shape in pairs for word in _differences(tensor, shape))
-    if [*words] == ["input channels"] and all(adaptable(graph, *pair) for pair in pairs):
+    others = [pair for pair in pairs if not _only_channels_differ(graph, *pair)]
+    if words and not others:
         return (
             "the input channels differ: `archdsl compile` adapts these filters with `--adapt-input`, or initialises "
             f"them with `{_reinit(pairs)}`"
@@ -290,6 +291,9 @@ def _advice(graph: Graph, entries: Mapping[str, TensorEntry], match: _Match, cla
         and {tensor.param.shape[0] for tensor, _ in pairs} == {classes}
     ):
         differ += f"`-a classes={widths.pop()}` matches the file; "
+    if len(others) < len(pairs):
+        repairs = f"adapts filters with `--adapt-input`, and initialises the other tensors with `{_reinit(others)}`"
+        return f"{differ}`archdsl compile` {repairs}"
     return f"{differ}`archdsl compile` initialises these tensors with `{_reinit(pairs)}`"
 
 
@@ -355,11 +359,14 @@ def _is_last(graph: Graph, tensor: Tensor) -> bool:
     return node.id == tensor.node.id
 
 
-def _inflation(pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:
+def _inflation(graph: Graph, pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:
     """The help for a file with fewer axes: `compile` has the options, other commands take the file that it writes."""
-    rest = [(tensor, shape) for tensor, shape in pairs if new_axes(tensor, shape) is None]
+    filters = [pair for pair in pairs if _only_channels_differ(graph, *pair)]
+    rest = [pair for pair in pairs if new_axes(*pair) is None and pair not in filters]
     number = len(pairs) - len(rest)
     parts = [f"`--inflate mean` or `--inflate centre` inflates {number:,} of these filters"] if number else []
+    if filters:
+        parts.append(f"`--adapt-input` adapts `{filters[0][0].key}` to the channels of the input")
     if rest:
         words = dict.fromkeys(word for tensor, shape in rest for word in _differences(tensor, shape))
         others = f"differ also in the {listed(list(words))}" if words else "differ in other ways"
@@ -370,6 +377,11 @@ def _inflation(pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:
         f"the file is for inputs with fewer axes. With `archdsl compile`: {'; '.join(parts)}; `--to weights` writes "
         "the result for other commands (explain E0603)"
     )
+
+
+def _only_channels_differ(graph: Graph, tensor: Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether `--adapt-input` makes filters of this shape fit, apart from axes that they lack."""
+    return adaptable(graph, tensor, shape) and _differences(tensor, shape) == ["input channels"]
 
 
 def _reinit(pairs: Sequence[tuple[Tensor, tuple[int, ...]]]) -> str:
