@@ -15,7 +15,7 @@ from PIL import Image
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
-from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, unreadable
+from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, scan, unreadable
 from archdsl.runtime.images.raster import pixels_of
 from archdsl.runtime.preprocess import LegalSizes, Prepared, in_mode, prepared, unit_image, wanted
 from archdsl.runtime.recipe import Recipe
@@ -38,8 +38,9 @@ class ImageTransform:
     def __call__(self, image: Any) -> torch.Tensor:
         """Return one sample, `(C, *sizes)` or `(features,)`, float32.
 
-        `image` is a PIL image, an array of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, the path of a file, or a
-        `Source`. Raises E0004 for another value, and as `prepare` for an image that cannot be used.
+        `image` is a PIL image, an array of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, the path of a file, a
+        `Source`, or for a volume a folder with the files of one DICOM series. Raises E0004 for another value, and as
+        `prepare` for an image that cannot be used.
         """
         require_package("torch", "E0801")
         import torch
@@ -84,6 +85,7 @@ def _opened(value: Any, need: Wanted) -> tuple[Pixels, Source]:
     """The decoded image, and its name in errors."""
     if isinstance(value, (str, os.PathLike, Source)):
         source = as_source(value)
+        source = _series(source) if need.volume and source.path.is_dir() else source
         return read(source, need), source
     source = Source("the image", (Path("the image"),))
     if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
@@ -101,6 +103,16 @@ def _opened(value: Any, need: Wanted) -> tuple[Pixels, Source]:
         return pixels_of(value, need), source
     except Unusable as problem:
         raise unreadable(source, str(problem)) from None
+
+
+def _series(folder: Source) -> Source:
+    """The series of DICOM files in a folder. Raises E0804 if the folder has several samples, or none."""
+    files = sorted(path for path in folder.path.rglob("*") if path.is_file())
+    found = [sample for sample in scan(files, axes=3) if isinstance(sample, Source)]
+    if len(found) != 1:
+        help_ = "`archdsl.runtime.images.scan` yields each sample of a folder"
+        raise unreadable(folder, f"the folder has {len(found) or 'no'} samples", help_)
+    return found[0]
 
 
 def _coloured(value: Any, recipe: Recipe) -> Image.Image:

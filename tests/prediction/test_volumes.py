@@ -382,6 +382,10 @@ def test_the_recipe_of_a_spec_travels_in_the_model(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     transform: Any = net.transforms()
     assert np.array_equal(transform(series).numpy()[None], ours)
+    assert np.array_equal(transform(tmp_path / "study").numpy()[None], ours)
+    clinic.nifti(tmp_path / "study" / "another.nii.gz", values, place)
+    with pytest.raises(ArchError, match="`study` is not a usable image: the folder has 2 samples"):
+        transform(tmp_path / "study")
     done = archdsl.predict(net, clinic.nifti(tmp_path / "ct.nii.gz", values, place))
     assert len(done.images) == 1
 
