@@ -192,6 +192,17 @@ def test_a_file_alone(here: Path) -> None:
     assert run("verify", "m.onnx").exit_code == 0
 
 
+def test_whoever_has_only_the_file_checks_its_certificate(here: Path) -> None:
+    """The file has folded weights, its certificate the hash of those that were trained."""
+    compiled()
+    assert run("verify", "small.yaml", "m.onnx", "--weights", "w.safetensors").exit_code == 0
+    alone = run("verify", "m.onnx")
+    assert alone.exit_code == 0 and "the certificate matches" in alone.stdout, alone.output
+    changed("m2.onnx", "fc.bias", 1e-7)
+    result = run("verify", "m2.onnx")
+    assert result.exit_code == 1 and "does not match the file contents" in result.stderr
+
+
 def test_half_precision_has_tolerances_of_its_own(here: Path) -> None:
     compiled("--precision", "fp16")
     status, data = report("small.yaml", "m.onnx", "--weights", "w.safetensors", "--no-write")
