@@ -40,7 +40,13 @@ def adaptable(graph: Graph, tensor: Tensor, shape: tuple[int, ...]) -> bool:
     It may lack axes, which `--inflate` then adds.
     """
     op, want = tensor.node.op, tensor.param.shape
-    if not isinstance(op, Conv) or op.groups != 1 or tensor.param.name != "weight" or not 2 < len(shape) <= len(want):
+    if (
+        not isinstance(op, Conv)
+        or op.groups != 1
+        or tensor.param.name != "weight"
+        or not shape[2:]
+        or len(shape) > len(want)
+    ):
         return False
     return shape[0] == want[0] and shape[1] != want[1] and _reads_input(graph, tensor.node.inputs)
 
