@@ -31,9 +31,10 @@ GITHUB = _PROJECT["urls"]["Source"]
 project = "archdsl"
 author = copyright = "The archdsl developers"
 version = release = __version__
-extensions = ["myst_parser", "sphinx_copybutton", "sphinx_design"]
+extensions = ["myst_parser", "sphinx_copybutton"]
 myst_enable_extensions = ["colon_fence", "deflist", "html_image"]
 myst_heading_anchors = 4
+smartquotes = False  # `--weights` keeps its two signs
 exclude_patterns = ["errors.md", "_static", "gallery", "pictures"]
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
@@ -89,9 +90,14 @@ def _rewrite_links(app: Any, name: str, source: list[str]) -> None:
 
 
 def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load pictures when they are seen. The page 404 is served for any path, so its links start at the site's root."""
+    """Load pictures when they are seen; link no source of a generated page.
+
+    The page 404 is served for any path, so its links start at the site's root.
+    """
     if "body" in context:
         context["body"] = context["body"].replace("<img ", '<img loading="lazy" ')
+    if name.startswith("reference/"):
+        context["theme_top_of_page_buttons"] = []
     if name == "404":
         context["metatags"] = f'<base href="{urlsplit(html_baseurl).path}">' + context.get("metatags", "")
 

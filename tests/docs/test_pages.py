@@ -42,3 +42,19 @@ def test_every_preparation_is_of_a_page() -> None:
     functions = {name for name, it in vars(prepare).items() if getattr(it, "__module__", "") == prepare.__name__}
     names = {re.sub(r"\W", "_", page.removeprefix("docs/").removesuffix(".md")) for page in WITH_CODE}
     assert {name for name in functions if not name.startswith("_")} <= names
+
+
+def test_these_tests_can_fail(tmp_path: Path) -> None:
+    page, folder = tmp_path / "page.md", tmp_path / "folder"
+    folder.mkdir()
+    page.write_text(
+        "```yaml\n# a.yaml\nnet: [fc 2]\n```\n```sh\ncat a.yaml\n```\n```sh\ncat b.yaml\n```\n"
+        "> Not run by the tests: needs a GPU.\n\n```sh\nexit 3\n```\n"
+        "```console\n$ echo one two\none ...\n$ echo three\nfour\n```\n"
+        "```python\n>>> x = 1\n>>> x\n1\n```\n```python\nassert x == 2\n```\n```sh\npip list\n```\n",
+        encoding="utf-8",
+    )
+    done = pages.run(str(page), folder)
+    assert [failure.partition(": ")[0].rpartition(":")[2] for failure in done.failures] == ["8", "27", "30"]
+    assert done.text == page.read_text(encoding="utf-8").replace("four", "three")
+    assert [block.not_run for block in pages.blocks(done.text) if block.not_run] == ["needs a GPU."]
