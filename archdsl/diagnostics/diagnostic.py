@@ -28,6 +28,12 @@ class Diagnostic:
         if isinstance(self.help, Proposal) and self.span is not None and not self.fixes:
             object.__setattr__(self, "fixes", self.help.fixes(self.span))
 
+    @property
+    def text(self) -> str:
+        """All its texts, one below the other, for a tool that shows the place itself."""
+        label, help_ = [self.label] * bool(self.label), [f"help: {self.help}"] * bool(self.help)
+        return "\n".join([self.message, *label, *self.notes, *help_])
+
     def sort_key(self) -> tuple[str, int, str]:
         if self.span is None:
             return ("", -1, self.code)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.axes import in_short
 from archdsl.diagnostics import ArchError, Span
-from archdsl.editor.messages import explanation
 from archdsl.editor.names import occurrence_at, references
 from archdsl.editor.places import made_by, outputs, shapes
 from archdsl.editor.snapshot import Snapshot
+from archdsl.explain import page
 from archdsl.graph import Node
 from archdsl.language.schema.models import COMPOSITES, DocumentForm
 from archdsl.language.schema.values import summary
@@ -59,7 +59,7 @@ def _word_text(snapshot: Snapshot, span: Span, offset: int) -> str:
     word = span.text
     if _CODE.fullmatch(word):
         try:
-            return explanation(word).text
+            return page(word).text
         except ArchError:
             return ""
     path, _ = value_at(snapshot.tree, offset)

@@ -24,11 +24,11 @@ from archdsl.editor.completion import complete
 from archdsl.editor.edits import fixes, formatting
 from archdsl.editor.hints import hints
 from archdsl.editor.hover import hover
-from archdsl.editor.messages import link, message
 from archdsl.editor.names import definitions, occurrence_at, references, rename
 from archdsl.editor.outline import Item, folds, outline
 from archdsl.editor.positions import Positions, Unit
 from archdsl.editor.snapshot import Snapshot, snapshots
+from archdsl.explain import page
 from archdsl.version import __version__
 
 T = TypeVar("T")
@@ -185,10 +185,10 @@ def _diagnostic(file: OpenFile, d: Diagnostic) -> lsp.Diagnostic:
         related.insert(0, lsp.DiagnosticRelatedInformation(file.location(d.span), d.label or d.message))
     return lsp.Diagnostic(
         range=file.range(span if span is not None else Span(file.source, 0, 0)),
-        message=message(d),
+        message=d.text,
         severity=_SEVERITY[d.severity],
         code=d.code,
-        code_description=lsp.CodeDescription(link(d.code)),
+        code_description=lsp.CodeDescription(page(d.code).address),
         source="archdsl",
         related_information=related or None,
     )
@@ -246,7 +246,7 @@ async def _rename(file: OpenFile, snapshot: Snapshot, params: lsp.RenameParams) 
     try:
         spans = await in_thread(rename, snapshot, file.offset(params.position), params.new_name)
     except ArchError as problem:
-        raise JsonRpcInvalidParams(message(problem.diagnostics[0])) from None
+        raise JsonRpcInvalidParams(problem.diagnostics[0].text) from None
     return file.changes([Edit(span, params.new_name) for span in spans])
 
 

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from archdsl.diagnostics import closest, error
 
+HOME = "https://github.com/archdsl/archdsl"
 FOLDER = Path(__file__).resolve().parent
 
 FAMILIES = {
@@ -49,6 +51,12 @@ class Page:
         """The first paragraph, on one line."""
         return " ".join(self.text.split("\n\n")[1].split())
 
+    @property
+    def address(self) -> str:
+        """The page in `docs/errors.md` on the web: its heading has this anchor on GitHub."""
+        anchor = re.sub(r"[^\w\- ]", "", f"{self.code}: {self.title}".lower()).replace(" ", "-")
+        return f"{HOME}/blob/main/docs/errors.md#{quote(anchor)}"
+
 
 @cache
 def codes() -> tuple[str, ...]:
@@ -56,6 +64,7 @@ def codes() -> tuple[str, ...]:
     return tuple(sorted((path.stem for path in FOLDER.glob("*.md")), key=lambda code: (code[1:], code)))
 
 
+@cache
 def page(code: str) -> Page:
     """Return the page of a code: `E0412`, `e0412`, or only its number, `412`. Raises E0001 for an unknown code."""
     upper = code.strip().upper()

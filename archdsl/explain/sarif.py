@@ -9,9 +9,8 @@ from urllib.parse import quote
 
 from archdsl.diagnostics import Diagnostic, Source, Span
 from archdsl.diagnostics.fixes import Fix
-from archdsl.explain import codes, page
+from archdsl.explain import HOME, codes, page
 
-HOME = "https://github.com/archdsl/archdsl"
 _LEVELS = {"E": "error", "W": "warning", "N": "note"}
 
 
@@ -32,22 +31,19 @@ def _rule(code: str) -> dict[str, Any]:
     if code not in codes():
         return rule
     about = page(code)
-    heading = f"{code}: {about.title}"
-    anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")  # as GitHub makes it of a heading
     return {
         **rule,
         "name": "".join(word.capitalize() for word in re.findall(r"\w+", about.title)),
         "shortDescription": {"text": about.title},
         "fullDescription": {"text": about.summary},
         "help": {"text": about.text, "markdown": about.text},
-        "helpUri": f"{HOME}/blob/main/docs/errors.md#{quote(anchor)}",
+        "helpUri": about.address,
         "properties": {"tags": [about.family]},
     }
 
 
 def _result(d: Diagnostic, rule: int) -> dict[str, Any]:
-    text = "\n".join([d.message, *([d.label] if d.label else []), *d.notes, *([f"help: {d.help}"] if d.help else [])])
-    result: dict[str, Any] = {"ruleId": d.code, "ruleIndex": rule, "level": d.severity, "message": {"text": text}}
+    result: dict[str, Any] = {"ruleId": d.code, "ruleIndex": rule, "level": d.severity, "message": {"text": d.text}}
     if d.span is not None:
         result["locations"] = [_location(d.span)]
     if d.labels:

@@ -7,9 +7,9 @@ import pytest
 from archdsl.diagnostics import Diagnostic, Edit, Fix, Source, Span
 from archdsl.editor.edits import fixes, formatting
 from archdsl.editor.hover import hover, op_text
-from archdsl.editor.messages import link, message
 from archdsl.editor.outline import folds, outline
 from archdsl.editor.positions import Positions
+from archdsl.explain import page
 from archdsl.ops import OPS_BY_NAME
 from tests.editor.texts import TINY, at, snapshot
 
@@ -91,8 +91,8 @@ def test_folds() -> None:
 
 def test_the_message_is_that_of_check() -> None:
     d = Diagnostic("E0412", "wrong", None, "here", notes=("in a",), help="write b")
-    assert message(d) == "wrong (here)\nin a\nhelp: write b"
-    assert link("E0412").startswith("https://") and "/errors.md#e0412-" in link("E0412")
+    assert d.text == "wrong\nhere\nin a\nhelp: write b"
+    assert page("E0412").address.startswith("https://") and "/errors.md#e0412-" in page("E0412").address
 
 
 def test_repairs_at_the_cursor() -> None:
