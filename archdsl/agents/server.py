@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
     from pydantic import BaseModel
 
-LIMIT_S = 60.0
+LIMIT_S = 50.0
 """The longest time that a call may take."""
 MEMORY = 4 << 30
 """The most bytes of address space that a worker may use, beyond those that it starts with."""
