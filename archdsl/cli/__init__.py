@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Write specs": {
         "check": "Report everything that is wrong with specs.",
         "fix": "Repair specs with the fixes of what `check` reports.",
+        "watch": "Show the drawing of a spec while you edit it.",
         "explain": "Explain a code such as E0412.",
         "expand": "Print the long form; --flat adds all inferred values.",
         "fmt": "Rewrite specs in the short form.",

@@ -10,6 +10,7 @@ EXAMPLES = {
     "diff": "archdsl diff resnet50 resnext50_32x4d",
     "check": "archdsl check resnet50 vgg16",
     "fix": "archdsl fix --diff mynet.yaml",
+    "watch": "archdsl watch mynet.yaml --open",
     "explain": "archdsl explain E0412",
     "expand": "archdsl expand resnet50#resnet18 --flat",
     "fmt": "archdsl fmt --check mynet.yaml",

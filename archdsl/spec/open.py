@@ -46,6 +46,31 @@ def known_spec(spec: str | Path) -> tuple[Spec, ArchError | None]:
     return from_known_source(read_source(location), location.variant)
 
 
+def files_of(spec: str) -> list[Path]:
+    """Return the file that a SPEC refers to and those that it extends, as far as they can be read. Raises nothing."""
+    paths: list[Path] = []
+    try:
+        location = find_spec(spec)
+        while location.path != "-" and len(paths) <= MAX_EXTENDS:
+            path = Path(location.path).resolve()
+            if path in paths or (paths and not _may_extend(paths[-1].parent, path)):
+                break
+            paths.append(path)
+            tree = parse(read_source(location))
+            base = tree.get("extends") if isinstance(tree, Map) else None
+            if not isinstance(base, Scalar):
+                break
+            location = find_spec(base.text, path.parent)
+    except ArchError:
+        pass
+    return paths
+
+
+def _may_extend(folder: Path | None, path: Path) -> bool:
+    """Whether a spec in a folder may extend the file: it is in the library or below the folder."""
+    return library_folder() in path.parents or (folder is not None and folder in path.parents)
+
+
 def from_source(source: Source, variant: str | None = None) -> Spec:
     """Parse a spec and merge its base and variant. Raises as `open_spec`."""
     spec, problem = from_known_source(source, variant)
@@ -131,7 +156,7 @@ def _extended(tree: Map, source: Source, chain: tuple[Path, ...]) -> Map:
 def _base(location: SpecLocation, name: Scalar, here: Path | None, chain: tuple[Path, ...]) -> Map:
     """The base spec, merged with its own base. Raises E0206, E0207, and the errors of the base."""
     path = Path(location.path).resolve()
-    inside = library_folder() in path.parents or (here is not None and here.parent in path.parents)
+    inside = _may_extend(here.parent if here is not None else None, path)
     if location.path == "-" or not inside or Path(name.text).is_absolute():
         folder = "the folder of this spec or in " if here is not None else ""
         raise error("E0207", f"`extends` accepts only specs in {folder}the library", name.span)

@@ -35,6 +35,7 @@ LAYERS = [
     ("network",),
     (
         "agents",
+        "watching",
         "serving",
         "verification",
         "differences",

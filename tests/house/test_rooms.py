@@ -20,6 +20,7 @@ from tests.support.places import PACKAGE, TESTS
 ROOMS = {
     "archdsl": "cli",
     "archdsl.agents": "agents",
+    "archdsl.watching": "watching",
     "archdsl.analysis": "analysis",
     "archdsl.analysis.equal_nodes": "language",
     "archdsl.analysis.equal_scopes": "torch",
@@ -51,6 +52,7 @@ ROOMS = {
     "archdsl.cli.predict": "prediction",
     "archdsl.cli.schema": "language",
     "archdsl.cli.verify": "verification",
+    "archdsl.cli.watch": "watching",
     "archdsl.cli.weights": "weights",
     "archdsl.compilation": "network",
     "archdsl.diagnostics": "diagnostics",
