@@ -156,7 +156,11 @@ def _words(change: Change) -> str:
 
 def _explained(details: Mapping[range, tuple[str, ...]], drawing: Drawing) -> Drawing:
     """The drawing with the details in the boxes that have exactly the changed nodes, in any of their copies."""
-    return drawing.with_lines(lambda box: next((details[ids] for ids in box.everywhere if ids in details), ()))
+
+    def explained(box: Box) -> Box:
+        return replace(box, lines=(*box.lines, *next((details[ids] for ids in box.everywhere if ids in details), ())))
+
+    return drawing.mapped(explained)
 
 
 def _list(difference: GraphDifference, settings: Sequence[Fact]) -> list[tuple[Mark, str]]:

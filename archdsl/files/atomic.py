@@ -332,8 +332,14 @@ def _cannot_write(path: str | os.PathLike[str], why: str, help: str = "") -> Arc
 def _raise_write_error(path: Path, failure: OSError | ValueError) -> NoReturn:
     if isinstance(failure, OSError) and failure.errno in _FULL:
         raise error("E0704", f"cannot write `{_short(path)}`: the disk is full", status=2) from failure
-    why = (failure.strerror if isinstance(failure, OSError) else None) or str(failure)
-    raise _cannot_write(path, why[:1].lower() + why[1:]) from failure
+    raise _cannot_write(path, reason(failure)) from failure
+
+
+def reason(problem: Exception) -> str:
+    """Return why a file could not be used, in one line that begins with a small letter."""
+    text = (problem.strerror if isinstance(problem, OSError) else None) or str(problem) or type(problem).__name__
+    text = " ".join(text.split())[:300]
+    return text[:1].lower() + text[1:]
 
 
 def make_folder(folder: Path) -> None:
@@ -341,5 +347,4 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0701", f"cannot create the folder `{str(folder)[-120:]}`: {why.lower()}", status=2) from None
+        raise error("E0701", f"cannot create the folder `{str(folder)[-120:]}`: {reason(problem)}", status=2) from None

@@ -26,7 +26,8 @@ from archdsl.frontends.onnx_model import Array
 from archdsl.frontends.runs import Run
 from archdsl.graph import Graph, Node
 from archdsl.runtime.inputs import seeded_inputs
-from archdsl.shapes import concrete, numel
+from archdsl.shapes import numel
+from archdsl.verification.file_runs import input_text
 from archdsl.verification.tolerance import (
     LEAST,
     ROUNDOFF,
@@ -209,12 +210,6 @@ def _run_sizes(subject: Subject) -> list[tuple[int, dict[str, int]]]:
             larger[size.name] += size.step
     runs = [(subject.batch or BATCH, default), (subject.batch or 1, larger)]
     return runs[:1] if runs[0] == runs[1] else runs
-
-
-def input_text(graph: Graph, axes: Mapping[str, int]) -> str:
-    """Return the inputs in these sizes, in the notation of a spec."""
-    texts = {graph.nodes[i].path: "x".join(map(str, concrete(graph.nodes[i].shape, axes))) for i in graph.inputs}
-    return next(iter(texts.values())) if len(texts) == 1 else ", ".join(f"{path}: {s}" for path, s in texts.items())
 
 
 def _finite_run(subject: Subject, batch: int, axes: Mapping[str, int]) -> tuple[list[Array], list[Array]]:

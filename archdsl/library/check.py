@@ -17,6 +17,7 @@ from archdsl.library.claims import Verdict, check_claims, differences
 from archdsl.library.reasons import likely
 from archdsl.network import Network, as_network, known_network, label_note, size_text
 from archdsl.progress import Progress
+from archdsl.report.text import few
 from archdsl.source import Map, Tree
 from archdsl.spec.find import SpecLocation, find_spec, read_source, spec_files
 from archdsl.spec.models import names_model
@@ -209,6 +210,5 @@ def _variants(tree: Tree) -> tuple[str, ...]:
 def _with_variants(d: Diagnostic, names: list[str], networks: list[str]) -> Diagnostic:
     if not networks or networks[0] in names or len(networks) == 1 or names == [""]:
         return d
-    listed = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return replace(d, notes=(*d.notes, f"in the variant{'s' if len(names) > 1 else ''} {listed}{more}"))
+    listed = few([f"`{name}`" for name in names], _SHOWN)
+    return replace(d, notes=(*d.notes, f"in the variant{'s' if len(names) > 1 else ''} {listed}"))

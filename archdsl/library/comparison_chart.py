@@ -15,6 +15,7 @@ from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, COMPARED, table
 from archdsl.packages import require_package
+from archdsl.report.text import few
 
 CHART_FORMATS = ("svg", "html", "png", "pdf")
 _LISTED = 8
@@ -81,7 +82,7 @@ def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> Comparison
         for e in published
         if e.top1 is not None and e.classes == classes
     ]
-    inside = [f"not in the chart, {why}: {_first(names)}" for why, names in left_out if names]
+    inside = [f"not in the chart, {why}: {few(names, _LISTED)}" for why, names in left_out if names]
     notes = tuple(f"not in the chart, {why}: {', '.join(names)}" for why, names in left_out if names)
     data = chart(points, "svg" if format == "html" else format, inside)  # type: ignore[arg-type]
     page = _page(data, entries, notes) if format == "html" else data
@@ -100,8 +101,3 @@ def _page(drawing: bytes, entries: Sequence[CatalogEntry], notes: Sequence[str])
     titles, rows = table(entries, COMPARED)
     columns = [(title, COLUMNS[name].right) for title, name in zip(titles, COMPARED, strict=True)]
     return chart_page(drawing, "Networks compared", notes, columns, rows)
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.files.atomic import NotRegular, open_regular, reason
 from archdsl.packages import require_package
 from archdsl.prediction.result import Missed
 from archdsl.pretrained.release import is_offline
@@ -54,7 +54,7 @@ class Remote:
                 with fsspec.open(self.name, "rb") as remote, path.open("wb") as local:
                     shutil.copyfileobj(_Limited(remote), local, 1 << 20)
             except Exception as problem:  # each store has errors of its own
-                raise error("E0804", f"cannot read `{self.name[-120:]}`: {_reason(problem)}") from None
+                raise error("E0804", f"cannot read `{self.name[-120:]}`: {reason(problem)}") from None
             found = [*scan([path], axes)]
             if len(found) != 1 or isinstance(found[0], Skipped):
                 first = found[0] if found else None
@@ -180,7 +180,7 @@ def _walk(folder: str, root: str) -> Iterator[Path | Skipped]:
             else:
                 yield path
         except (OSError, ValueError) as problem:
-            yield Skipped(path, f"it cannot be read: {_reason(problem)}")
+            yield Skipped(path, f"it cannot be read: {reason(problem)}")
 
 
 def _name_bytes(entry: os.DirEntry[str]) -> bytes:
@@ -207,7 +207,7 @@ def _read_list(name: str) -> list[str]:
     except NotRegular:
         raise _no_list(name, "it is not a regular file") from None
     except (OSError, ValueError) as problem:
-        raise _no_list(name, _reason(problem)) from None
+        raise _no_list(name, reason(problem)) from None
 
 
 def _names(file: Any, name: str) -> list[str]:
@@ -239,16 +239,10 @@ def _objects(url: str) -> Iterator[Remote | Missed]:
             names = sorted(system.find(path)) if system.isdir(path) else [path]
         names = [system.unstrip_protocol(name) for name in names]
     except ImportError as problem:  # the package of a store, such as s3fs
-        raise error("E0830", f"cannot open `{url[:120]}`: {_reason(problem)}", status=2) from None
+        raise error("E0830", f"cannot open `{url[:120]}`: {reason(problem)}", status=2) from None
     except Exception as problem:  # each store has errors of its own
-        yield _nothing(url, _reason(problem))
+        yield _nothing(url, reason(problem))
         return
     yield from map(Remote, names)
     if not names:
         yield _nothing(url, "no object matches")
-
-
-def _reason(problem: Exception) -> str:
-    text = (problem.strerror if isinstance(problem, OSError) else None) or str(problem) or type(problem).__name__
-    text = " ".join(text.split())[:300]
-    return text[:1].lower() + text[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from html import escape
 
 from archdsl.diagnostics import escape_control
@@ -20,3 +21,9 @@ def visible(text: str) -> str:
 def xml(text: str) -> str:
     """Escape any text for an XML element or a quoted attribute."""
     return escape(visible(text))
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """Return `a, b and 3 more`: the first names, and the number of the others."""
+    others = len(names) - most
+    return ", ".join(names[:most]) + (f" and {others:,} more" if others > 0 else "")

@@ -17,7 +17,7 @@ from archdsl.backends.onnx import protobuf
 from archdsl.backends.onnx.protobuf import Malformed
 from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import conflict
-from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.files.atomic import NotRegular, open_regular, reason
 
 _IR_VERSION, _PRODUCER, _GRAPH, METADATA, _FUNCTIONS = 1, 2, 7, 14, 25
 _KNOWN = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
@@ -75,8 +75,7 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
     except Malformed as problem:
         raise not_a_model(file, str(problem)) from None
     except (OSError, ValueError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0805", f"cannot read the model `{_short(file)}`: {why[:1].lower()}{why[1:]}", status=2) from None
+        raise error("E0805", f"cannot read the model `{_short(file)}`: {reason(problem)}", status=2) from None
 
 
 def is_model(source: object) -> bool:

@@ -22,6 +22,7 @@ from archdsl.diagnostics import ArchError, Diagnostic, did_you_mean, error
 from archdsl.graph import Graph, Tensor
 from archdsl.ops.base import Param
 from archdsl.ops.conv import Conv, Deconv
+from archdsl.report.text import few
 from archdsl.shapes import format_shape
 
 PLAIN = Reading()
@@ -87,13 +88,13 @@ def fit(
     if match.missing or match.misshaped or match.unexpected:
         raise _misfit(graph, entries, match, _joining(located, match) or _advice(graph, entries, match, classes))
     if match.skipped:
-        notes.append(_note(f"skipped, because the input is too small for their head: {_listed(match.skipped)}"))
+        notes.append(_note(f"skipped, because the input is too small for their head: {few(match.skipped, SHOWN)}"))
     if match.reshaped:
-        notes.append(_note(f"reshaped, with the same values in the same order: {_listed(match.reshaped)}"))
+        notes.append(_note(f"reshaped, with the same values in the same order: {few(match.reshaped, SHOWN)}"))
     if fresh:
-        notes.append(_note(f"initialised with seed {seed}: {_listed(sorted(fresh))}"))
+        notes.append(_note(f"initialised with seed {seed}: {few(sorted(fresh), SHOWN)}"))
     if match.filled:
-        notes.append(_note(f"missing in the weights, initialised with seed {seed}: {_listed(match.filled)}"))
+        notes.append(_note(f"missing in the weights, initialised with seed {seed}: {few(match.filled, SHOWN)}"))
     random = {tensor.key for tensor in graph.tensors if tensor.key in fresh and not tensor.node.training}
     patterns = [pattern for pattern in reinit if any(_matches(key, pattern) for key in random)]
     changes += f"; with seed {seed}: {', '.join(patterns)}" if patterns else ""
@@ -125,7 +126,7 @@ def _entries(
     entries = {name: weights.entries[full] for name, full in located.names.items()}
     other = [name for name in entries if name not in known and any(_matches(name, pattern) for pattern in reinit)]
     if other:
-        notes.append(_note(f"left out, because they are initialised in another form: {_listed(other)}"))
+        notes.append(_note(f"left out, because they are initialised in another form: {few(other, SHOWN)}"))
     return {name: entry for name, entry in entries.items() if name not in other}
 
 
@@ -409,10 +410,6 @@ def _differences(tensor: Tensor, shape: tuple[int, ...]) -> list[str]:
 
 def _shape(shape: tuple[int, ...], dtype: str = "float32") -> str:
     return (format_shape(shape) or "scalar") + ("" if dtype == "float32" else f" ({dtype})")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def _note(message: str) -> Diagnostic:

@@ -17,6 +17,7 @@ from typing import TypedDict
 from archdsl.backends.weights.rules import expanded
 from archdsl.backends.weights.tensors import TensorEntry, Weights
 from archdsl.diagnostics import ArchError, did_you_mean, error
+from archdsl.report.text import few
 
 WRAPPERS = ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
 """Names that a wrapper around a part of a model adds in the middle of a name."""
@@ -365,7 +366,7 @@ def report(located: Located, note: Note) -> None:
     """Report where the tensors are, what else the file has, and which names differ."""
     place = located.prefix.removesuffix(".")
     if place:
-        beside = f"; beside it: {_listed(places(located.beside))}" if located.beside else ""
+        beside = f"; beside it: {few([name[:60] for name in places(located.beside)], 10)}" if located.beside else ""
         kind = ", which are averaged weights" if located.averaged else ""
         note(f"read the tensors below `{place[:100]}`{kind}{beside}")
     for other, kind in [*located.others.items()][:3]:
@@ -376,9 +377,4 @@ def report(located: Located, note: Note) -> None:
     if located.dropped:
         note(f"left out {len(located.dropped)} tensors of a profiler ({', '.join(PROFILER)})")
     if located.ignored:
-        note(f"ignored {len(located.ignored)} tensors: {_listed(located.ignored)}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:60] for name in names[:10])
-    return shown + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
+        note(f"ignored {len(located.ignored)} tensors: {few([name[:60] for name in located.ignored], 10)}")

@@ -21,7 +21,8 @@ from archdsl.backends.weights import arrays, safetensors, torch_files
 from archdsl.backends.weights.pickles import Foreign, Harmful
 from archdsl.backends.weights.tensors import Broken, TensorEntry, Weights
 from archdsl.diagnostics import ArchError, Diagnostic, error
-from archdsl.files.atomic import sha256
+from archdsl.files.atomic import reason, sha256
+from archdsl.report.text import few
 
 MAX_NODES = 300_000
 """Values of a file that are looked at: containers that contain one another have no end."""
@@ -106,8 +107,7 @@ def _harmful(file: Path, name: str) -> ArchError:
 
 
 def _unreadable(file: Path, failure: OSError | ValueError) -> ArchError:
-    why = (failure.strerror if isinstance(failure, OSError) else None) or str(failure)
-    return error("E0607", f"cannot read the weights `{str(file)[-120:]}`: {why[:1].lower() + why[1:]}", status=2)
+    return error("E0607", f"cannot read the weights `{str(file)[-120:]}`: {reason(failure)}", status=2)
 
 
 def _read(file: Path) -> Checkpoint:
@@ -271,7 +271,8 @@ def _from_content(content: Any, source: Callable[[], str], format: str) -> Check
             if not isinstance(value, Foreign) or place is None:  # the parts of a module belong to the whole
                 place = inner
             stack += [(inner + key, child, depth + 1, place) for key, child in reversed(_children(value))]
-    notes = (note(f"set aside, and not run: Python's {_first(objects)}"),) if objects else ()
+    aside = few([f"`{name}`" for name in objects], 5)
+    notes = (note(f"set aside, and not run: Python's {aside}"),) if objects else ()
     return Checkpoint(entries, source, notes, problems, places, format)
 
 
@@ -302,8 +303,3 @@ def _state(state: Any) -> list[tuple[Any, Any]]:
     hidden = set(filter(lambda name: isinstance(name, str), passing)) if isinstance(passing, list) else set()
     parts = [pair for part in _MODULE for pair in state[part].items()]
     return [(key, child) for key, child in parts if key not in hidden]
-
-
-def _first(names: Mapping[str, None]) -> str:
-    shown = [f"`{name}`" for name in list(names)[:5]]
-    return ", ".join(shown) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -75,13 +75,11 @@ def _plain(drawing: Drawing) -> Drawing:
 def _broken(drawing: Drawing, width: float, brief: bool = False) -> Drawing:
     """The drawing with lines broken at a width; `brief`: without names and the ops that follow the main one."""
 
-    def changed(member: Box | Frame) -> Box | Frame:
-        if isinstance(member, Frame):
-            return replace(member, members=tuple(map(changed, member.members)))
-        shorter = replace(member, tail="", name="") if brief and member.look not in ("input", "output") else member
+    def changed(box: Box) -> Box:
+        shorter = replace(box, tail="", name="") if brief and box.look not in ("input", "output") else box
         return replace(shorter, wrap=width)
 
-    return replace(drawing, members=tuple(map(changed, drawing.members)))
+    return drawing.mapped(changed)
 
 
 def _unframed(drawing: Drawing, width: float, brief: bool = False) -> Drawing:

@@ -161,13 +161,13 @@ class Drawing:
         """Return all frames, each before the frames in it."""
         return (member for member in self.walk() if isinstance(member, Frame))
 
-    def with_lines(self, lines: Callable[[Box], Sequence[str]]) -> Drawing:
-        """Return the drawing with further lines of text in its boxes."""
+    def mapped(self, change: Callable[[Box], Box]) -> Drawing:
+        """Return the drawing with each box changed by a function."""
 
         def changed(member: Box | Frame) -> Box | Frame:
             if isinstance(member, Frame):
                 return replace(member, members=tuple(map(changed, member.members)))
-            return replace(member, lines=(*member.lines, *lines(member)))
+            return change(member)
 
         return replace(self, members=tuple(map(changed, self.members)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import inf
@@ -76,8 +77,8 @@ def _unreadable(attempts: Attempts, request: Request, largest: float) -> ArchErr
         return best(attempts, replace(request, options=replace(options, width_mm=width_mm)))[1] >= target.least
 
     wider = [mm for mm in _WIDTHS_MM if mm > max(width_mm, needed)]
-    if wider and fit(wider[-1]):  # else none does: each takes as long as the drawing itself
-        fits.insert(0, f"`--width {next(filter(fit, wider))}`")
+    first = bisect_left(wider, True, key=fit)  # few tries: each that fails takes as long as the drawing itself
+    fits[:0] = [f"`--width {mm}`" for mm in wider[first : first + 1]]
     place = f"{width_mm} mm x {target.sheet.height * _MM:.0f} mm"
     return error(
         "E0721",

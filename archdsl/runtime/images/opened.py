@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from archdsl.diagnostics import ArchError, error
-from archdsl.files.atomic import NotRegular, open_regular
+from archdsl.files.atomic import NotRegular, open_regular, reason
 from archdsl.runtime.images.pixels import Unusable, unreadable
 from archdsl.runtime.images.quiet import quiet
 from archdsl.runtime.images.source import Source
@@ -38,8 +38,7 @@ def opened(source: Source, path: Path | None = None) -> Iterator[BinaryIO]:
     except NotRegular:
         raise unreadable(source, "it is not a regular file") from None
     except (OSError, ValueError) as problem:
-        why = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        raise error("E0804", f"cannot read `{source.name[-120:]}`: {why.lower()}", status=2) from None
+        raise error("E0804", f"cannot read `{source.name[-120:]}`: {reason(problem)}", status=2) from None
     part = f"`{path.name[-120:]}`" if path is not None and len(source.paths) > 1 else "it"
     with file, quiet():
         try:
