@@ -78,10 +78,6 @@ def link(page: str, target: str) -> str:
 
 
 def _rewrite_links(app: Any, name: str, source: list[str]) -> None:
-    if name == "index":  # a pattern that matches no page is a warning
-        source[0] = re.sub(
-            r"^.*\*$\n", lambda m: m[0] * any(DOCS.glob(f"{m[0].strip()}.md")), source[0], flags=re.MULTILINE
-        )
     if name == "decisions/README":
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n"
     parts = _FENCE.split(source[0])

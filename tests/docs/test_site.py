@@ -64,7 +64,7 @@ def browser() -> Iterator[tuple[Any, str, list[str]]]:
         ("E0412", "reference/diagnostics/E0412.html"),
         ("receptive field", "article.html"),
         ("dilation", "ops.html"),
-        ("--explain", "reference/cli/predict.html"),
+        ("--shard", "reference/cli/predict.html"),
         ("predict_stream", "reference/python/predict_stream.html"),
     ],
 )
