@@ -31,7 +31,8 @@ REST_S = 0.05
 
 def typed(text: str, keys: int) -> Iterator[str]:
     """States of a text while somebody types in its net: a comment, then fields of a node."""
-    net = text.index("\nnet:")
+    section = re.search(r"^net:", text, re.MULTILINE) or re.search(r"^\w+:", text, re.MULTILINE)
+    net = section.start() if section is not None else 0
     middle = text.index("\n", net + (len(text) - net) // 3)
     for n in range(keys):
         yield f"{text[:middle]} # {'comment'[: n + 1]}{text[middle:]}"

@@ -51,10 +51,9 @@ class Found:
 
 
 @cache
-def originals() -> tuple[tuple[Path, Snapshot], ...]:
-    """The smaller files of the library, read."""
-    every = [(path, next(snapshots(Source(str(path), path.read_text("utf-8"), path)))) for path in library_files()]
-    return tuple((path, snapshot) for path, snapshot in every if len(snapshot.network.nodes) <= MAX_NODES)
+def original(path: Path) -> Snapshot:
+    """A file of the library, read."""
+    return next(snapshots(Source(str(path), path.read_text("utf-8"), path)))
 
 
 def typed(text: str, draw: random.Random) -> tuple[int, bool, Iterator[tuple[str, int]]]:
@@ -102,8 +101,10 @@ def search(count: int, seed: int = 0) -> Found:
     """Read `count` states; print each that raises."""
     found, draw = Found(), random.Random(seed)
     while found.states < count:
-        path, original = draw.choice(originals())
-        text = original.text
+        path = draw.choice(library_files())
+        if len(original(path).network.nodes) > MAX_NODES:
+            continue
+        text = original(path).text
         if draw.random() < 0.3:
             text = text.replace("\nname:", "\n# größer, schöner \N{SLIGHTLY SMILING FACE}\nname:", 1)
         if draw.random() < 0.3:

@@ -6,7 +6,7 @@ from tests.search.half_typed import search
 
 
 def test_half_typed_texts() -> None:
-    found = search(40, seed=1)
+    found = search(30, seed=1)
     assert not found.crashes
-    assert found.not_yaml and found.wrong
+    assert found.not_yaml + found.wrong > 15
     assert found.kept > 0.98 * found.lines
