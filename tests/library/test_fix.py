@@ -17,6 +17,7 @@ from archdsl.cli import main
 from archdsl.diagnostics import ArchError, Diagnostic, Edit, Fix, Source, Span, suggestion
 from archdsl.library.check import check_source
 from archdsl.library.fix import FixedFile, fix
+from tests.diagnostics.test_first_attempts import ATTEMPTS, mended, told
 from tests.support.places import PACKAGE
 
 GUIDE = PACKAGE.parent / "docs" / "guides" / "fix-and-watch.md"
@@ -125,6 +126,18 @@ def test_a_node_of_another_tool_is_a_guess_under_defaults(tmp_path: Path) -> Non
 def test_a_claim_is_never_changed(tmp_path: Path) -> None:
     file = fixed(tmp_path, f"{HEAD}  a: 3x3 conv 8\nclaims: {{params: 5}}\n", unsafe=True)
     assert [d.code for d in file.checked.diagnostics] == ["E0902"] and not file.changed
+
+
+def test_safe_fixes_of_what_people_write_first_give_the_spec_written_by_hand(tmp_path: Path) -> None:
+    """`first_attempts.txt` has the mended spec of each attempt; every fifth is enough here."""
+    equal = 0
+    for attempt in ATTEMPTS[::5]:
+        file = fixed(tmp_path, attempt.spec)
+        if not file.changed or file.checked.status:
+            continue
+        assert file.after == (attempt.mended or mended(attempt, told(attempt.spec))), attempt.name
+        equal += 1
+    assert equal >= 20
 
 
 # --- the text --------------------------------------------------------------------------------------------
