@@ -80,6 +80,7 @@ def link(page: str, target: str) -> str:
 def _rewrite_links(app: Any, name: str, source: list[str]) -> None:
     if name == "decisions/README":
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n"
+    source[0] = re.sub(r"^> (Not run by the tests: .*)$", r'<p class="not-run">\1</p>', source[0], flags=re.MULTILINE)
     parts = _FENCE.split(source[0])
     parts[::2] = [_LINK.sub(lambda m: f"{m[1]}({link(name, m[2])})", part) for part in parts[::2]]
     source[0] = "".join(parts)
