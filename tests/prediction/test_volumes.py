@@ -16,7 +16,7 @@ import pytest
 
 import archdsl
 from archdsl.diagnostics import ArchError
-from archdsl.runtime.images import Skipped, Source, scan
+from archdsl.runtime.images import Skipped, Source, dicom, scan
 from archdsl.runtime.preprocess import LegalSizes, Prepared, prepare
 from archdsl.runtime.recipe import Recipe
 from tests.support import clinic
@@ -115,6 +115,19 @@ def test_a_series_is_slices_rows_and_columns_in_the_order_of_positions(tmp_path:
     values = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
     series = sample(clinic.series(tmp_path / "study", values, np.diag([0.5, 0.6, 2.0, 1.0])))
     assert np.array_equal(prepared(series).values[0, 0], values)
+
+
+def test_the_header_of_each_slice_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    series, read = sample(clinic.series(tmp_path / "study", VALUES, PLACE)), list[Path]()
+    header = dicom.header
+
+    def counted(file: Any, path: Path) -> dicom.Header:
+        read.append(path)
+        return header(file, path)
+
+    monkeypatch.setattr(dicom, "header", counted)
+    prepared(series)
+    assert sorted(read) == sorted(series.paths)
 
 
 def test_monai_reads_the_series_alike(tmp_path: Path) -> None:
