@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import click
 
+from archdsl.cli.options import color_option
+
 
 @click.command("lsp")
+@click.option("--stdio", is_flag=True, expose_value=False, help="Has no effect: many editors pass it to every server.")
+@color_option
 def command() -> None:
     """Serve an editor: errors while you type, shapes, completion, renaming.
 

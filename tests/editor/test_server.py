@@ -148,7 +148,9 @@ def test_nothing_but_the_protocol_is_printed() -> None:
     more = b'{"jsonrpc":"2.0","id":2,"method":"shutdown"}'
     end = b'{"jsonrpc":"2.0","method":"exit"}'
     messages = b"".join(b"Content-Length: %d\r\n\r\n%s" % (len(one), one) for one in (body, more, end))
-    done = subprocess.run([sys.executable, "-m", "archdsl", "lsp"], input=messages, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "archdsl", "lsp", "--stdio"], input=messages, capture_output=True, timeout=60
+    )
     assert done.stdout.startswith(b"Content-Length: ") and done.stdout.count(b"Content-Length: ") == 2
     assert b'"positionEncoding":"utf-8"' in done.stdout.replace(b" ", b"")
     assert done.returncode == 0 and not done.stderr
