@@ -8,6 +8,7 @@ from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
     Choice,
+    arg_option,
     color_option,
     input_option,
     result_options,
@@ -26,6 +27,7 @@ from archdsl.library.columns import COMPARED, FORMATS
 )
 @click.option("--sort", type=Choice(COMPARED), help="Sort by this column. Default: the order of SPEC.")
 @click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
+@arg_option
 @input_option
 @result_options(*FORMATS)
 @color_option
@@ -33,6 +35,7 @@ from archdsl.library.columns import COMPARED, FORMATS
 def command(
     console: Console,
     specs: tuple[str, ...],
+    args: dict[str, str],
     plot: str | None,
     sort: str | None,
     reverse: bool,
@@ -43,15 +46,24 @@ def command(
 ) -> None:
     """Compare networks: size, cost, depth, memory, receptive field, published accuracy.
 
-    A SPEC with a star is a pattern of names in the library: 'resnet*'. The chart follows Bianco et al. 2018: one ball
-    for each network with a published accuracy; its area shows the number of parameters.
+    A SPEC may be a pattern: 'resnet*' of the library, 'specs/*.yaml', 'net.yaml#*': all networks of a file. The chart
+    follows Bianco et al. 2018: one ball for each network with a published accuracy; its area shows the number of
+    parameters.
     """
     import archdsl
     from archdsl.library.comparison_chart import chart_format
+    from archdsl.spec.open import parse_overrides
 
     # A wrong ending is reported before the networks are counted, which takes seconds for '*'.
     plot_format = None if plot is None else chart_format(plot)
-    comparison = archdsl.compare(*specs, input=size, sort=sort, reverse=reverse, progress=console.progress("counting"))
+    comparison = archdsl.compare(
+        *specs,
+        args=parse_overrides(args),
+        input=size,
+        sort=sort,
+        reverse=reverse,
+        progress=console.progress("counting"),
+    )
     chart = None if plot_format is None else comparison.chart(plot_format)
     if plot is not None and chart is not None:
         chart.check_target(plot, comparison.files, force)
@@ -61,5 +73,5 @@ def command(
         console.write_bytes(chart.data, None)
     elif plot is not None and chart is not None:
         console.print_written(chart.write(plot, comparison.files, force))
-    for note in chart.notes if chart is not None else ():
+    for note in (*comparison.notes, *(chart.notes if chart is not None else ())):
         console.print_note(f"note: {note}")

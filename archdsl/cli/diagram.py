@@ -154,8 +154,9 @@ def command(
     from archdsl.network import open_network
     from archdsl.network.figure import Figure
     from archdsl.report.table import in_bytes
+    from archdsl.spec.patterns import expanded
 
-    nets = [open_network(spec, args, size, partial=True) for spec in specs]
+    nets = [open_network(spec, args, size, partial=True) for spec in expanded(specs)]
     for net in nets:
         console.print_diagnostics(net.graph.notes if net.problem is None else net.problem.diagnostics)
         if not net.complete and not (partial and net.nodes):

@@ -22,6 +22,7 @@ from archdsl.source import Map, Tree
 from archdsl.spec.find import SpecLocation, find_spec, read_source, spec_files
 from archdsl.spec.models import names_model
 from archdsl.spec.open import Spec, document_of, from_known_source, from_source
+from archdsl.spec.patterns import expanded
 
 _SHOWN = 4
 """Names of variants in a note."""
@@ -36,13 +37,15 @@ def check(
 ) -> CheckReport:
     """Check specs with all their variants and claims, and report every error, warning and note.
 
-    A SPEC is a file, a variant in a file, a name of the library, or a folder with all its spec files. `input` and
+    A SPEC is a file, a variant in a file, a name of the library, a pattern as for `compare`, or a folder with
+    all its spec files. `input` and
     `args` set the input size and arguments of the specs, as in `load`; claims are then not checked. `why` searches for
     the probable reason why a claim differs: another way of counting. `progress` is called with the number of checked
     specs and of all.
 
     Errors of a spec are in the report and not raised, even if the file does not exist. Raises E0002 without any spec,
-    E0114 for a folder without specs, E0003 for `why` with `args` or `input`.
+    E0114 for a folder without specs, E0204 and E0205 for a pattern that matches nothing, E0003 for `why` with `args` or
+    `input`.
     """
     for spec in specs:
         check_type("spec", spec, "a path or a name", str, PathLike)
@@ -51,7 +54,7 @@ def check(
     check_callables(progress=progress)
     if why and (args or input is not None):
         raise conflict("`why` is about claims, which are not checked with `args` or `input`")
-    files = spec_files(specs)
+    files = spec_files(expanded(specs))
     if not files:
         raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
     checked = []

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from archdsl.diagnostics import ArchError, error
-from archdsl.diagnostics.arguments import check_callables, check_choice, check_flags, check_type, conflict
+from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics.arguments import (
+    check_callables,
+    check_choice,
+    check_flags,
+    check_mappings,
+    check_type,
+    conflict,
+)
 from archdsl.diagnostics.status import status_of
 from archdsl.library.catalog import CatalogEntry, entry_of
 from archdsl.library.columns import COMPARED, FORMATS, RIGHT, Fact, filled, ordered, table, to_json, written
@@ -19,7 +25,7 @@ from archdsl.network import Network, as_network
 from archdsl.progress import Progress
 from archdsl.report.shown import ShownAsText, html_table
 from archdsl.report.table import Style
-from archdsl.spec.find import library_networks
+from archdsl.spec.patterns import expanded
 
 _PAGE_WIDTH = 120
 """Characters per line up to which each network gets a column, if the width of the page is unknown."""
@@ -29,10 +35,11 @@ _DROPPED = ("source", "classes", "year", "input", "activations", "depth", "recep
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(ShownAsText):
-    """Networks with their costs, in order; `files` are the specs that were read."""
+    """Networks with their costs, in order; `files` are the specs that were read, `notes` name repeated networks."""
 
     entries: tuple[CatalogEntry, ...]
     files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,6 +79,7 @@ class Comparison(ShownAsText):
 
 def compare(
     *specs: str | Path | Network,
+    args: Mapping[str, object] | None = None,
     input: str | Sequence[int] | None = None,
     sort: str | None = None,
     reverse: bool = False,
@@ -79,12 +87,12 @@ def compare(
 ) -> Comparison:
     """Compare the costs of networks, each network once.
 
-    A SPEC is an argument of `load`, a loaded network, or a pattern of names in the library: `"resnet*"`. `input` sets
-    the input size of all of them; published accuracies then do not apply. `sort`: a column; by default the order of
-    `specs`. `progress` is called with the number of counted networks and of all.
+    A SPEC is an argument of `load`, a loaded network, or a pattern: `"resnet*"`, `"specs/*.yaml"`, `"net.yaml#*"`.
+    `args` and `input` set arguments and the input size of all of them; published accuracies then do not apply. `sort`:
+    a column; by default the order of `specs`. `progress` is called with the number of counted networks and of all.
 
-    Raises the errors of all specs together; E0001 for an unknown column, E0003 for `reverse` without `sort` and for a
-    loaded network with `input`, E0205 for a pattern that matches nothing.
+    Raises the errors of all specs together, with the SPEC of each; E0001 for an unknown column, E0003 for `reverse`
+    without `sort` and for a loaded network with `args` or `input`, E0204 and E0205 for a pattern that matches nothing.
     """
     if sort is not None:
         check_choice("sort", sort, COMPARED)
@@ -93,52 +101,57 @@ def compare(
     for spec in specs:
         check_type("spec", spec, "a path, a name or a network", str, os.PathLike, Network)
     check_flags(reverse=reverse)
+    check_mappings(args=args)
     check_callables(progress=progress)
     if not specs:
         raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
-    comparison = _counted([name for spec in specs for name in _expanded(spec)], input, progress)
+    comparison = _counted(expanded(specs), args or {}, input, progress)
     if sort is None:
         return comparison
     return replace(comparison, entries=tuple(ordered(comparison.entries, sort, reverse)))
 
 
 def _counted(
-    specs: Sequence[str | Path | Network], input: str | Sequence[int] | None, progress: Progress | None
+    specs: Sequence[str | Path | Network],
+    args: Mapping[str, object],
+    input: str | Sequence[int] | None,
+    progress: Progress | None,
 ) -> Comparison:
     entries: dict[tuple[str, str], CatalogEntry] = {}
+    first: dict[tuple[str, str], str] = {}
     files: list[str] = []
-    problems: list[ArchError] = []
+    problems: list[tuple[str, ArchError]] = []
+    repeated = [spec for spec, times in Counter(map(str, specs)).items() if times > 1]
     unique = tuple(dict.fromkeys(specs))
     for number, spec in enumerate(unique):
         try:
-            net = as_network(spec, None, input)
+            net = as_network(spec, args, input)
         except ArchError as problem:
-            problems.append(problem)
+            problems.append((str(spec), problem))
         else:
-            entries[net.name, net.fingerprint] = entry_of(net, published=input is None)
+            key = net.name, net.fingerprint
+            if key in entries:
+                repeated.append(f"{spec} (the same network as {first[key]})")
+            entries[key] = entry_of(net, published=input is None)
+            first.setdefault(key, str(spec))
             files += net.files
         if progress is not None:
             progress(number + 1, len(unique))
     if problems:
         raise _together(problems)
-    return Comparison(_with_distinct_names(list(entries.values())), tuple(files))
+    notes = (f"compared once: {', '.join(repeated)}",) if repeated else ()
+    return Comparison(_with_distinct_names(list(entries.values())), tuple(files), notes)
 
 
-def _expanded(spec: str | Path | Network) -> Sequence[str | Path | Network]:
-    """The names of the library that a pattern matches; else the SPEC itself."""
-    if not isinstance(spec, str) or not any(c in spec for c in "*?[") or os.path.exists(spec):
-        return [spec]
-    names = [name for name in library_networks() if fnmatchcase(name, spec)]
-    if not names:
-        help = "`archdsl list` lists all"
-        raise error("E0205", f"the library has no network `{spec[:80]}`", status=2, help=help)
-    return names
-
-
-def _together(problems: Sequence[ArchError]) -> ArchError:
-    """Merge all errors, each once: the variants of a file share its errors."""
-    unique = {(d.code, d.message, d.span): d for problem in problems for d in problem.diagnostics}
-    return ArchError(unique.values(), min(status_of(problem) for problem in problems))
+def _together(problems: Sequence[tuple[str, ArchError]]) -> ArchError:
+    """Merge all errors, each once, with the SPECs that have it: the variants of a file share its errors."""
+    unique: dict[tuple[object, ...], tuple[Diagnostic, list[str]]] = {}
+    for spec, problem in problems:
+        for d in problem.diagnostics:
+            place = None if d.span is None else (d.span.source.name, d.span.start)
+            unique.setdefault((d.code, d.message, place), (d, []))[1].append(spec)
+    named = [replace(d, notes=(*d.notes, f"in {', '.join(specs)}")) for d, specs in unique.values()]
+    return ArchError(named, min(status_of(problem) for _, problem in problems))
 
 
 def _with_distinct_names(entries: Sequence[CatalogEntry]) -> tuple[CatalogEntry, ...]:

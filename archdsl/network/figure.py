@@ -9,6 +9,7 @@ from archdsl.diagnostics.arguments import check_type
 from archdsl.network.drawable import Drawable
 from archdsl.network.network import Network
 from archdsl.network.open import AnyPath, as_network
+from archdsl.spec.patterns import expanded
 
 
 class Figure(Drawable):
@@ -38,4 +39,4 @@ def figure(networks: Sequence[AnyPath | Network]) -> Figure:
     check_type("networks", networks, "a list of networks", list, tuple)
     if not networks:
         raise error("E0726", "a figure needs at least one network", status=2)
-    return Figure([as_network(network) for network in networks])
+    return Figure([as_network(network) for network in expanded(networks)])

@@ -25,6 +25,7 @@ from archdsl.progress import Watch, watched
 from archdsl.runtime import doctor
 from archdsl.runtime.devices import Device, place_of
 from archdsl.runtime.session import not_started, require
+from archdsl.spec.patterns import expanded
 from archdsl.timing.contestants import CONTESTANTS, OTHERS, OtherName
 from archdsl.timing.networks import Settings, Source, check_source, task_of
 from archdsl.timing.profile import Profile
@@ -80,7 +81,7 @@ def bench(
     _check_values(batches, devices, others, precision, seconds, threads)
     modules = any(name != "openvino" for name in others)
     settings = Settings(args or {}, input, weights, precision, threads or _cores(), modules)
-    sources = (source, *more)
+    sources = expanded((source, *more))
     _check_together(sources, settings, devices, others, profile)
     _require(devices, others)
     run = _Benchmark(settings, batches, devices, watch)
