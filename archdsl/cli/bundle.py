@@ -81,4 +81,4 @@ def command(
         return
     lines = [f"wrote {file.path}  {in_bytes(file.size)}" for file in result.files]
     lines.append(f"  weights  {result.weights}{': NOT trained' if result.random else ''}")
-    console.write_output("\n".join(lines) + "\n")
+    console.print_note("\n".join(lines))

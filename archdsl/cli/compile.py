@@ -146,7 +146,10 @@ def command(
     net = open_network(spec, args, size)
     compiled = net.compile(output, targets, **options, progress=console.progress)
     console.print_diagnostics(compiled.notes)
-    console.write_output(_as_json(compiled, options["seed"]) if format == "json" else _as_text(console, compiled))
+    if format == "json":
+        console.write_output(_as_json(compiled, options["seed"]))
+    else:
+        console.print_note(_as_text(compiled))
 
 
 def _targets(output: str | None, target: TargetName | None, every: bool) -> tuple[TargetName, ...]:
@@ -164,22 +167,22 @@ def _check_stdout(targets: tuple[TargetName, ...], external_data: bool | None) -
         raise click.UsageError("cannot write a binary file to a terminal: name a file with -o, or use a pipe")
 
 
-def _as_text(console: Console, compiled: Compiled) -> str:
+def _as_text(compiled: Compiled) -> str:
     lines = []
     for target in dict.fromkeys(file.target for file in compiled.files):
-        lines += [_line(console, file) for file in compiled.files if file.target == target]
+        lines += [_line(file) for file in compiled.files if file.target == target]
         if TARGETS[target].stores_weights:
             lines.append(f"  weights  {compiled.weights}{': NOT trained' if compiled.random else ''}")
     if compiled.difference is not None:
         lines.append(f"  int8     {_difference_text(compiled.difference)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def _line(console: Console, file: CompiledFile) -> str:
+def _line(file: CompiledFile) -> str:
     from archdsl.diagnostics import escape_control
     from archdsl.report.table import in_bytes
 
-    return f"wrote {console.style().paint('name', escape_control(str(file.path)))}  {in_bytes(file.size)}"
+    return f"wrote {escape_control(str(file.path))}  {in_bytes(file.size)}"
 
 
 def _difference_text(difference: Difference) -> str:

@@ -172,11 +172,10 @@ def command(
         return status
     saved = drawn.save_diagram(output, format, **options)  # type: ignore[arg-type]
     console.print_diagnostics(saved.notes)
-    path = console.style().paint("name", escape_control(str(saved.path)))
     letters = "" if saved.smallest_pt is None else f"  smallest label {saved.smallest_pt:.1f} pt"
     letters += "" if saved.width_mm is None else f" at {saved.width_mm:.0f} mm"
     count = f"{len(saved.paths)} files to " if len(saved.paths) > 1 else ""
-    console.write_output(f"wrote {count}{path}  {in_bytes(saved.size)}{letters}\n")
+    console.print_note(f"wrote {count}{escape_control(str(saved.path))}  {in_bytes(saved.size)}{letters}")
     if caption:
         picture = drawn.diagram(**{name: value for name, value in options.items() if name not in _OF_FILES})
         console.write_output(f"caption: {picture.caption}\nalternative text: {picture.alt}\n")

@@ -133,7 +133,7 @@ def _save(
 
     saved = difference.save(output, format, level=level, theme=theme, merged=merged, force=force)
     _note(console, saved.note)
-    console.write_output(f"wrote {console.style().paint('name', escape_control(output))}  {in_bytes(saved.size)}\n")
+    console.print_note(f"wrote {escape_control(output)}  {in_bytes(saved.size)}")
 
 
 def _note(console: Console, note: str) -> None:

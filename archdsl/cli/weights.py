@@ -140,6 +140,4 @@ def reparameterise_command(
     done = reparameterise(file, spec, output, args=parse_overrides(args), input=size, force=force)
     console.print_diagnostics(done.notes)
     console.print_written(done.file)
-    console.write_output(
-        f"{done.convolutions} convolutions computed; outputs differ by {done.difference:.1e} in float64\n"
-    )
+    console.print_note(f"{done.convolutions} convolutions computed; outputs differ by {done.difference:.1e} in float64")

@@ -49,8 +49,8 @@ def made(folder: Path) -> list[str]:
 
 def test_onnx_by_default(here: Path) -> None:
     result = run("compile", "tiny.yaml")
-    assert (result.exit_code, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
+    assert (result.exit_code, result.stdout) == (0, "")
+    lines = result.stderr.splitlines()
     assert lines[0].startswith("wrote tiny.onnx  ")
     assert lines[1].strip() == "weights  random, seed 0: NOT trained"
     facts = read_facts("tiny.onnx")
@@ -97,7 +97,7 @@ def test_weights_of_torch(here: Path) -> None:
     result = run("compile", "tiny.yaml", "--weights", "tiny.pth")
     assert result.exit_code == 0, result.stderr
     digest = hashlib.sha256(Path("tiny.pth").read_bytes()).hexdigest()
-    assert f"weights  sha256:{digest}" in result.stdout
+    assert f"weights  sha256:{digest}" in result.stderr
     import onnxruntime
 
     x = torch.rand(2, 3, 8, 8)
@@ -176,7 +176,7 @@ def test_external_data(here: Path) -> None:
 
 def test_fixed_numbers_are_not_called_random(here: Path) -> None:
     result = run("compile", "edge_filter")
-    assert "weights  fixed by the spec" in result.stdout
+    assert "weights  fixed by the spec" in result.stderr
     assert "random" not in result.output
     assert read_facts("edge_filter.onnx").metadata["weights"] == "fixed by the spec"
 
@@ -212,8 +212,8 @@ def test_odd_weights(here: Path) -> None:
 )
 def test_drawings(here: Path, name: str, head: bytes) -> None:
     result = run("diagram", "tiny.yaml", "-o", name)
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith(f"wrote {name}  ")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith(f"wrote {name}  ")
     assert Path(name).read_bytes().startswith(head)
     assert run("diagram", "tiny.yaml", "-o", name).exit_code == 0, "our own is replaced"
     Path(name).write_text("somebody's")
@@ -257,7 +257,7 @@ def test_the_options_of_a_drawing(here: Path) -> None:
         drawn = run(*drawing, *options, "--color", "never")
         assert (drawn.exit_code, drawn.stderr) == (0, "")
         assert drawn.stdout != plain, options
-    small, large = (run("diagram", "tiny.yaml", "-o", f"{dpi}.png", "--dpi", dpi).stdout for dpi in ("72", "300"))
+    small, large = (run("diagram", "tiny.yaml", "-o", f"{dpi}.png", "--dpi", dpi).stderr for dpi in ("72", "300"))
     assert Path("300.png").stat().st_size > Path("72.png").stat().st_size, (small, large)
 
 

@@ -392,7 +392,7 @@ def test_a_page_holds_picture_and_words_and_no_script(tmp_path: Path) -> None:
 def test_pictures_for_documents(ending: str, tmp_path: Path) -> None:
     target = tmp_path / f"x.{ending}"
     result = run("diff", "lenet5", "lenet5_1998", "-o", target)
-    assert result.exit_code == 1 and "wrote" in result.stdout
+    assert result.exit_code == 1 and "wrote" in result.stderr
     assert target.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[ending])
 
 

@@ -150,7 +150,7 @@ def test_networks_side_by_side_are_one_figure(net: Network) -> None:
     assert svg.count('class="panel"') == 2 and "(a) tiny</text>" in svg and "(b) lenet5</text>" in svg
     assert "(b) lenet5: input 1 \u00d7 32 \u00d7 32, 61.71 k params" in svg
     done = CliRunner().invoke(main, ["diagram", "tiny.yaml", "lenet5", "--style", "volumes"])
-    assert done.exit_code == 0 and "wrote tiny-lenet5.svg" in done.stdout
+    assert done.exit_code == 0 and "wrote tiny-lenet5.svg" in done.stderr
     assert svg.partition("\n")[2] in Path("tiny-lenet5.svg").read_text()
     assert repr(figure) == "<Figure tiny, lenet5>" and figure.files == net.files + archdsl.load("lenet5").files
 
