@@ -193,7 +193,7 @@ def test_the_smallest_label_is_reported(tmp_path: Path) -> None:
         assert saved.smallest_pt == pytest.approx(min(svg.letters.values()), abs=0.02) and saved.width_mm == 85
     assert net.save_diagram(tmp_path / "x.dot").smallest_pt is None
     done = CliRunner().invoke(main, ["diagram", "resnet50", "-o", str(tmp_path / "y.svg"), "--width", "85"])
-    assert re.search(r"smallest label 7\.\d pt at 85 mm\n$", done.stdout), done.output
+    assert re.search(r"smallest label 7\.\d pt at 85 mm\n$", done.stderr), done.output
 
 
 def test_a_paper_sets_what_is_not_set() -> None:
