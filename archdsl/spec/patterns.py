@@ -1,4 +1,4 @@
-"""SPECs that are patterns: `resnet*` of the library, `specs/*.yaml` for files, `net.yaml#*` for the networks of a file."""
+"""SPECs that are patterns: `resnet*` of the library, `specs/*.yaml` for files, `net.yaml#*` for variants of a file."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_weights_of_torch(here: Path) -> None:
         (["--weights", "missing.pth"], "error[E0607]"),
         (["-o", "missing/x.onnx"], "there is no directory `missing`"),
         (["-o", "."], "it names a directory"),
-        (["-o", "tiny.yaml", "--force"], "error[E0702]"),
+        (["-o", "tiny.yaml", "--force"], "error[E0001]: unknown ending `.yaml`"),
     ],
 )
 def test_wrong_usage_writes_nothing(here: Path, args: list[str], said: str) -> None:

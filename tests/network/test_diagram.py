@@ -90,7 +90,7 @@ def test_what_is_shown_can_be_saved(net: Network) -> None:
     assert page.save().path.read_text() == page.html and page.save().path == Path("tiny.html")
     with pytest.raises(ArchError) as caught:
         picture.save("tiny.yaml", "svg", force=True)
-    assert caught.value.diagnostics[0].code == "E0702"
+    assert caught.value.diagnostics[0].code == "E0001"
 
 
 def test_what_is_simplified_is_a_note(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
