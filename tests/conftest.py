@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import archdsl
+import archdsl.packages
 from tests.support.light import is_light
 
 # Workers share the cores: more threads in each would only wait for one another. Set before torch is imported.
@@ -40,6 +41,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _light(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `-m light`, a test is skipped when archdsl misses the package of an extra, such as that of PDF."""
+    if "light" not in request.config.option.markexpr:
+        return
+    find_spec = archdsl.packages.find_spec
+
+    def found(package: str) -> object:
+        if (spec := find_spec(package)) is None and package in archdsl.packages.EXTRAS:
+            pytest.skip(f"needs the extra {archdsl.packages.EXTRAS[package]}")
+        return spec
+
+    monkeypatch.setattr(archdsl.packages, "find_spec", found)
 
 
 @pytest.fixture

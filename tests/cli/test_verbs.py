@@ -176,6 +176,7 @@ def test_wrong_arguments_have_one_code(verb: str, call: Callable[[], object], ar
     assert result.stdout == ""
 
 
+@pytest.mark.extra
 def test_every_public_name_is_what_type_checkers_read() -> None:
     """The imports for type checkers and the table of lazy names are the same names from the same modules."""
     import ast
@@ -191,6 +192,7 @@ def test_every_public_name_is_what_type_checkers_read() -> None:
     assert typed == {name: (module, name) for name, module in archdsl._PLACES.items()}
 
 
+@pytest.mark.extra
 def test_verbs_stay_functions_after_every_module_is_imported() -> None:
     """Importing `archdsl.check` as a module would replace the function of that name."""
     code = """if True:

@@ -32,8 +32,6 @@ from archdsl.graph import Graph
 from archdsl.spec.find import library_files
 from archdsl.spec.open import read_spec
 
-pytestmark = pytest.mark.extra
-"""What is printed is a PDF."""
 SVG = "{http://www.w3.org/2000/svg}"
 MM = 72 / 25.4
 FAMILIES = sorted(path.stem for path in library_files())

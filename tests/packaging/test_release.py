@@ -189,3 +189,9 @@ def test_uvx_runs_a_checkout(tmp_path: Path) -> None:
         pytest.skip("needs the network")
     assert done.returncode == 0, done.stderr
     assert "61,706" in done.stdout
+
+
+def test_the_page_of_the_installation_lists_every_extra() -> None:
+    page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    listed = {name for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert set(PROJECT["project"]["optional-dependencies"]) <= listed
