@@ -24,16 +24,18 @@ def command(console: Console, files: tuple[str, ...], unsafe: bool, diff: bool) 
     import archdsl
     from archdsl.diagnostics import ArchError, escape_control
     from archdsl.diagnostics.status import status_of
+    from archdsl.library.check_report import CheckReport
 
     report = archdsl.fix(*files, unsafe=unsafe, progress=console.progress("fixing"))
     printed = diff or "-" in files
-    status = report.status
+    status, unwritten = report.status, set()
     for file in report.files:
         try:
             console.write_output(file.difference() if diff else file.after) if printed else file.write()
         except ArchError as problem:  # the other files are still repaired
             console.print_diagnostics(problem.diagnostics)
             status = max(status, status_of(problem))
+            unwritten.add(file.name)
             continue
         for fixed in file.applied:
             console.print_note(escape_control(f"{'would fix' if diff else 'fixed'} {fixed}"))
@@ -44,5 +46,6 @@ def command(console: Console, files: tuple[str, ...], unsafe: bool, diff: bool) 
     if printed:
         console.print_diagnostics(report.remaining.diagnostics)
     else:
-        console.write_output(report.remaining.text("text", console.style()))
+        written = tuple(file.checked for file in report.files if file.name not in unwritten)
+        console.write_output(CheckReport(written).text("text", console.style()))
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from archdsl.diagnostics import error
@@ -22,6 +23,8 @@ def rewrite(name: str, before: str, after: str) -> None:
     Raises E0701 if the file cannot be written or no longer contains `before`, E0704 if the disk is full.
     """
     path = Path(name).resolve()
+    if path.exists() and not path.stat().st_mode & stat.S_IWUSR:
+        raise error("E0701", f"cannot write `{name[-120:]}`: the file is read-only", status=2)
     with atomic_write(path, replaceable=lambda target: True) as output:
         if path.read_bytes() != before.encode():
             raise error("E0701", f"cannot write `{name[-120:]}`: it changed in the meantime", status=2)

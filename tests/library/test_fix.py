@@ -215,6 +215,11 @@ def test_the_command_writes_and_reports_what_remains(tmp_path: Path) -> None:
     assert f"{bad}: --unsafe tries 1 more" in done.stderr
     assert (good.read_text(), bad.read_text().count("conv 8")) == (f"{HEAD}  a: 3x3 conv 8\n", 2)
     assert run("--unsafe", bad).exit_code == 0
+    good.write_text(f"{HEAD}  a: 3x3 cnov 8\n")
+    good.chmod(0o444)
+    unwritten = run(good)
+    assert (unwritten.exit_code, unwritten.stdout) == (2, "") and "the file is read-only" in unwritten.stderr
+    assert "--force" not in unwritten.stderr
 
 
 def test_standard_input_and_wrong_usage(tmp_path: Path) -> None:
