@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -349,11 +350,16 @@ _REQUESTS: Mapping[str, tuple[Callable[..., Any], Any, Any]] = {
 
 
 def serve() -> None:
-    """Serve one editor on standard input and output, until it disconnects. Nothing else is written to the output."""
+    """Serve one editor on standard input and output until it disconnects, then end the process.
+
+    Nothing but the protocol is written to standard output.
+    """
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # a stray print must not break the protocol
     _THREADS.submit(_warm_up)
     server().start_io(sys.stdin.buffer, answers)
+    sys.stderr.flush()
+    os._exit(0)  # a text that is still being read would keep the process for seconds
 
 
 def _warm_up() -> None:
