@@ -118,14 +118,13 @@ def test_the_spec_is_never_overwritten(writer: str, kind: str, folder: Path) -> 
     """Not even with --force, whatever its name or another way to it looks like."""
     args, ending = WRITERS[writer]
     _prepare(folder, args)
-    name = f"spec{ending}" if ending != ".txt" else "spec.yaml"
+    name = f"spec{ending}"
     ways = {"the spec": "s.yaml", "the spec by another way": f"./{name}", "the spec's link": name}
     if kind == "the spec's link":
         (folder / name).symlink_to("s.yaml")
     elif kind == "the spec by another way":
         os.link(folder / "s.yaml", folder / name)
-    elif ending not in (".txt",):
-        pytest.skip("another ending is refused already")
+    codes = ("E0001", "E0702") if kind == "the spec" else ("E0702",)  # most commands refuse its ending first
     done = CliRunner().invoke(main, [*args, ways[kind], "--force"])
-    assert (done.exit_code, "E0702" in done.output) == (2, True), done.output
+    assert done.exit_code == 2 and any(code in done.output for code in codes), done.output
     assert (folder / "s.yaml").read_text() == SPEC

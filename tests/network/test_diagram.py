@@ -130,7 +130,7 @@ WRONG: dict[str, tuple[str, Callable[[Any], object]]] = {
     "width": ("E0002", lambda net: net.diagram(width_mm=5)),
     "width of a fraction": ("E0002", lambda net: net.diagram(width_mm=85.5)),
     "folder": ("E0701", lambda net: net.save_diagram("missing/x.svg")),
-    "spec": ("E0702", lambda net: net.save_diagram("tiny.yaml", "svg", force=True)),
+    "spec": ("E0001", lambda net: net.save_diagram("tiny.yaml", "svg", force=True)),
 }
 
 
