@@ -364,6 +364,6 @@ def serve() -> None:
 
 def _warm_up() -> None:
     """Import what the first error and the first answers need, before somebody waits for them."""
-    for snapshot in snapshots(Source("", "input: 3x8x8\nnet: {a: nn.Conv2d(3, 8), b: convv, c: 3x3 conv 8}\n")):
+    for snapshot in snapshots(Source("", "input: 3x8x8\nnet: [nn.Linear(3, 8), convv, 3x3 conv 8]\n")):
         hover(snapshot, snapshot.text.index("conv 8"))
         hints(snapshot, Positions(snapshot.text))
