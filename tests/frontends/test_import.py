@@ -52,8 +52,12 @@ def spec_of(model: SourceModel, size: tuple[int, ...]) -> Any:
     return to_spec(model, "net", dict.fromkeys(model.shapes, size), "test")
 
 
+LONG = ("alexnet_2012", "densenet_bc100_k12")
+
+
 @pytest.mark.parametrize(
-    "spec", ["resnet18", "lenet5", "alexnet_2012", "mobilenet_v3_small", "unet", "densenet_bc100_k12"]
+    "spec",
+    ["resnet18", "lenet5", "mobilenet_v3_small", "unet", *[pytest.param(n, marks=pytest.mark.slow) for n in LONG]],
 )
 @pytest.mark.parametrize("flat", [False, True], ids=["own", "flat"])
 def test_files_by_archdsl(spec: str, flat: bool, tmp_path: Path) -> None:

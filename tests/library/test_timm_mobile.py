@@ -89,7 +89,7 @@ def sizes_of(name: str) -> list[str]:
     return ["3x96x128", "3x160x96" if LEAST.get(family) else "3x129x75"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but([*QUICK, *(n for n in NAMES if not n.startswith("hrnet"))], NAMES))
 def test_keys_in_their_order_and_counts(name: str) -> None:
     network = archdsl.load(name)
     theirs = timms(name)

@@ -90,8 +90,11 @@ def check(text: str, axes: int) -> bool:
 @pytest.mark.parametrize("kind", ["pad", "conv", "deconv", "maxpool", "avgpool", "subsample"])
 def test_sizes(kind: str, axes: int) -> None:
     rng = random.Random(kind)
-    accepted = sum(check(pad(rng, axes) if kind == "pad" else windowed(kind, rng, axes), axes) for _ in range(30))
-    assert accepted >= 10
+    accepted = sum(
+        check(pad(rng, axes) if kind == "pad" else windowed(kind, rng, axes), axes)
+        for _ in range(30 if axes == 1 else 15)
+    )
+    assert accepted >= 5
 
 
 @pytest.mark.parametrize(
