@@ -515,6 +515,27 @@ def test_a_run_shows_its_copies(visit: Callable[..., Any]) -> None:
     assert tab.locator("#drawing .box").filter(has_text="256; 1\u00d71, 1024]").count() == 5
 
 
+DENSE = """
+name: dense
+input: 3x8x8
+blocks:
+  layer: {conv: 1x1 conv 4, out: 3x3 conv 2}
+  part: {first: 1x1 conv 6, grow: dense 3 * layer}
+net: {stem: 3x3 conv 12, parts: 2 * part}
+"""
+
+
+@in_browser
+def test_a_single_copy_says_what_it_receives(visit: Callable[..., Any]) -> None:
+    graph = archdsl.loads(DENSE).graph
+    tab = visit(graph, "#at=parts.1.grow.1.conv")
+    shown = re.findall(r"receives ([0-9\u2026]+) channels", tab.locator("#drawing").text_content())
+    layers = [graph.by_path[f"parts.{part}.grow.{n}.conv"].in_shapes[0][0] for part in (1,) for n in range(3)]
+    assert set(shown) == set(map(str, layers)) == {"6", "8", "10"}
+    tab = visit(graph, "#open=parts,parts.0.grow")
+    assert "receives 6\u202610 channels" in tab.locator("#drawing").text_content()
+
+
 @in_browser
 def test_the_first_drawing_is_seen_without_scripts_and_without_the_layout(browser: Any, tmp_path: Path) -> None:
     graph = archdsl.load("resnet18").graph
@@ -681,6 +702,7 @@ def test_search_leads_to_a_node_and_its_lines(visit: Callable[..., Any]) -> None
     tab.keyboard.press("/")
     tab.keyboard.type("layer3.4.conv2")
     assert tab.locator("#results [role=option]").first.text_content().startswith("layer3.4.conv2")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280, "the results are inside the window"
     tab.keyboard.press("Enter")
     details = tab.locator("#details")
     details.get_by_text("layer3.4.conv2", exact=True).first.wait_for()

@@ -63,6 +63,30 @@ def test_what_a_part_reads_is_listed_where_it_is_not_the_part_before() -> None:
     assert "reads branch1 and branch2.1 and branch3.1 and branch4.1, gives 256 \u00d7 28 \u00d7 28" in parts[-1]
 
 
+def test_several_inputs_and_outputs_are_named() -> None:
+    graph = archdsl.loads(
+        """
+name: two
+input: {image: 3x16x16, meta: 5}
+net:
+  c1: 3x3 conv 16 <- image
+  pool: [gap, flatten]
+  m1: fc 16 relu <- meta
+  both: concat <- pool, m1
+  kind: fc 7
+  age: fc 1 <- both
+outputs: [kind, age]
+"""
+    ).graph
+    parts = dict(part.split(": ", 1) for part in structure(graph, all_nodes(graph)).split("; "))
+    assert "reads the input image" in parts["c1"] and "reads the input meta" in parts["m1"]
+    volumes = painter([Request(graph)], "volumes")(LIGHT)
+    for text in (volumes.shows, volumes.alt):
+        assert "inputs image 3 \u00d7 16 \u00d7 16 and meta 5, outputs kind 7 and age 1" in text
+    labels = [item.text for item in volumes.items() if isinstance(item, Text)]
+    assert {"image", "meta", "\u2192 kind", "\u2192 age"} <= set(labels)
+
+
 @pytest.mark.parametrize("name", ["resnet50", "vgg16", "inception_v3", "s3d", "inceptiontime", "lenet5_1998"])
 def test_the_described_shapes_are_those_of_nodes(name: str) -> None:
     graph = graph_of(name)

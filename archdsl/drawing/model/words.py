@@ -51,6 +51,7 @@ def structure(graph: Graph, ids: range, around: str = "") -> str:
 def _sentences(graph: Graph, parts: Sequence[Part], around: str) -> Iterator[str]:
     names = [escape_control(run_name(part, " to ", around)) for part in parts]
     owner = {node: number for number, part in enumerate(parts) for node in part.ids}
+    several = not around and len(graph.inputs) > 1
     for number, part in enumerate(parts):
         if part.scope is None or part.kind == "node":
             words = " ".join(filter(None, part_figure(graph, part)))
@@ -59,8 +60,12 @@ def _sentences(graph: Graph, parts: Sequence[Part], around: str) -> Iterator[str
             words = title if name else ""
         count = f"{len(part.copies)} {TIMES} " if len(part.copies) > 1 else ""
         read = {owner.get(i, -1) for n in part.nodes(graph) for i in n.sources if i not in part.ids}
-        others = sorted(read) if read not in (set(), {number - 1}) else []
-        sources = " and ".join("the input" if other < 0 else names[other] for other in others)
+        plain = read in (set(), {number - 1}) and not (several and -1 in read)
+        others = [] if plain else sorted(read)
+        outside = [i for n in part.nodes(graph) for i in n.sources if i not in owner]
+        own = dict.fromkeys(escape_control(graph.nodes[i].path) for i in outside)
+        inputs = f"the input{'s' * (len(own) > 1)} {', '.join(own)}" if several else "the input"
+        sources = " and ".join(inputs if other < 0 else names[other] for other in others)
         last = graph.nodes[part.ids.stop - 1]
         shape = f", gives {format_shape(last.shape, times=f' {TIMES} ')}" if last.known else ", unknown"
         called = f"{count}{words}" if words or count else ""
@@ -76,7 +81,7 @@ def describe(graph: Graph, part: Part | None = None) -> Described:
 
     Both are of `part`, or of the whole network. A style sets in `signs` how its scenes are drawn.
     """
-    counts = ", ".join(facts(graph, part))
+    counts = ", ".join((*facts(graph, part), *(_ends(graph) if part is None else ())))
     ids, around = (range(len(graph.nodes)), "") if part is None else (part.ids, part.path)
     parts = structure(graph, ids, around)
 
@@ -86,6 +91,18 @@ def describe(graph: Graph, part: Part | None = None) -> Described:
         return replace(scene, shows=shows, description=description, alt=short)
 
     return described
+
+
+def _ends(graph: Graph) -> Iterator[str]:
+    """Yield several inputs, and several outputs, with their sizes."""
+    inputs = {graph.nodes[i].path: i for i in graph.inputs}
+    for word, ends in (("inputs", inputs), ("outputs", graph.outputs)):
+        if len(ends) > 1:
+            sizes = (
+                f"{escape_control(name)} {format_shape(graph.nodes[i].shape, times=f' {TIMES} ')}"
+                for name, i in ends.items()
+            )
+            yield f"{word} {' and '.join(sizes)}"
 
 
 def alt(title: str, description: str, most: int = LONGEST_ALT) -> str:

@@ -37,11 +37,22 @@ const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}\u2
 /** The text of a box or frame, with the current shapes. */
 function wordsOf(member, counts) {
   const { item, count } = member;
-  const words = { title: cut(item.title), tail: cut(item.tail ?? ""), name: "", count: count > 1 ? `${TIMES}${count}` : "" };
+  const words = { title: cut(item.title), tail: cut([item.tail, ...changedIn(member)].filter(Boolean).join(", ")), name: "", count: count > 1 ? `${TIMES}${count}` : "" };
   if (item.look === "input" || item.look === "output") words.tail = shapeText(counts.shapes[member.ranges[0][0]]);
   if (item.resolution !== undefined) words.title = item.lead + shapeText(counts.shapes[item.resolution].slice(1));
   if (item.kind === "block") words.name = cut(nameOf(member));
   return words;
+}
+
+/** The numbers that differ among copies: the own one of a single copy, of several the first and the last. */
+function changedIn({ item, ranges }) {
+  return Object.entries(item.changes ?? {}).map(([name, values]) => {
+    const own = [...new Set(ranges.map(([start]) => values[start]))];
+    const sorted = own.toSorted((a, b) => a - b);
+    const steady = [sorted, sorted.toReversed()].some((each) => each.join() === own.join());
+    const text = own.length === 1 ? own[0] : steady ? `${own[0]}\u2026${own.at(-1)}` : "\u2026";
+    return `${name} ${text}${name === "receives" ? " channels" : ""}`;
+  });
 }
 
 /** The name of a block within the block around it: of a run the first and last name, of a copy its own. */

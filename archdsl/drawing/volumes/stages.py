@@ -132,6 +132,8 @@ class _Stager:
                 first = part.copies[0]
                 self.stage_of[copy.start : copy.stop] = self.stage_of[first.start : first.stop]
         self._last_shapes()
+        if self.focus is None:
+            self._name_ends()
         _drop_empty(root)
         root.members = [_collapsed(member) for member in root.members]
         return Staged(root, self._edges(), tuple(self.stage_of), aux, self.graph.name)
@@ -235,6 +237,17 @@ class _Stager:
             number = self.stage_of[node.id]
             if number >= 0 and (type(node.op) is not Flatten or not self.stages[number].shape):
                 self.stages[number].shape = concrete(node.shape)
+
+    def _name_ends(self) -> None:
+        """Write the names of several inputs below their stages, and of several outputs below those that give them."""
+        graph, named = self.graph, list[tuple[int, str]]()
+        if len(graph.inputs) > 1:
+            named += [(self.stage_of[node], graph.nodes[node].path) for node in graph.inputs]
+        if len(graph.outputs) > 1:
+            named += [(self.stage_of[node], f"\u2192 {name}") for name, node in graph.outputs.items()]
+        for number, words in named:
+            stage = self.stages[number]
+            stage.kernel = " ".join(filter(None, (stage.kernel, shorten(words, MOST_LETTERS))))
 
     def _edges(self) -> tuple[tuple[int, int], ...]:
         edges: dict[tuple[int, int], None] = {}
