@@ -126,7 +126,9 @@ def draw_steps(requests: Sequence[Request], format: str = "svg", style: str = "g
 
     step(LIGHT, 0)
     paints = [partial(step, number=number) for number in range(len(built[LIGHT.name]))]
-    return [pages(format, paints, options)] if format in PAGED else [SCENE_FORMATS[format](p, options) for p in paints]
+    if format in PAGED:
+        return [pages(format, paints, options)._replace(pictures=len(paints))]
+    return [SCENE_FORMATS[format](p, options) for p in paints]
 
 
 def check_several(requests: Sequence[Request], format: str) -> None:

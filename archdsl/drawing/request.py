@@ -53,7 +53,8 @@ class Options:
     height_mm: int | None = None
     """The largest height on paper, by default that of `paper` or of a page, 240."""
     paper: PaperName | None = None
-    """Sets the width, the height, the smallest font size, the font and the theme `print`, unless they are set."""
+    """Sets the width, the height, the font, its sizes and the theme, unless they are set. A drawing on a `slide` is in
+    the middle, and the direction is that which fits."""
     min_font: float | None = None
     """The smallest font size on paper in points, by default 6 if there is a size on paper."""
     font: Font | None = None
@@ -76,7 +77,7 @@ class Options:
         check_range("dpi", self.dpi, 10, 1200)
         if self.paper is not None:
             check_choice("paper", self.paper, PAPERS)
-            for name, value in {"theme": "print", **PAPERS[self.paper]._asdict()}.items():
+            for name, value in PAPERS[self.paper]._asdict().items():
                 if getattr(self, name) in (None, "auto"):
                     object.__setattr__(self, name, value)
         for name, size in (("width_mm", self.width_mm), ("height_mm", self.height_mm)):
@@ -96,6 +97,11 @@ class Options:
     def page_points(self) -> float:
         """The width on paper, by default that of a page."""
         return PORTRAIT.width if self.width_points is None else self.width_points
+
+    @property
+    def is_slide(self) -> bool:
+        """Whether the picture has the height of the paper, too."""
+        return self.paper == "slide"
 
     @property
     def family(self) -> Font:
@@ -154,10 +160,11 @@ class Response(NamedTuple):
 
 
 class Diagram(NamedTuple):
-    """A finished drawing; `note` says how it was simplified (empty if it was not)."""
+    """A finished drawing of one picture or several; `note` says how it was simplified (empty if it was not)."""
 
     data: bytes
     note: str = ""
     smallest_pt: float | None = None
     """Font size of the smallest text on paper, at `width_mm`; None for formats without a size."""
     width_mm: float | None = None
+    pictures: int = 1

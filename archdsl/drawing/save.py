@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -30,7 +30,7 @@ MAX_NAME = 120
 
 @dataclass(frozen=True, slots=True)
 class SavedDiagram(WrittenFile):
-    """A written drawing; `notes` contains N0719 if the drawing was simplified."""
+    """A written drawing; `notes` contains N0719 if the drawing was simplified, N0722 if steps are one picture."""
 
     format: str
     notes: tuple[Diagnostic, ...]
@@ -60,6 +60,7 @@ def save(
     """Draw networks and write the drawing to `path`, by default NAME.FORMAT or NAME-NAME.FORMAT in the current folder.
 
     With `steps`, a picture for each step: in one file if the format has pages, else in NAME-1.FORMAT, NAME-2.FORMAT.
+    The slides of a pptx file have the paper `slide` if no size is requested.
 
     Raises the errors of `draw`, and E0701 to E0704 for a path that cannot be written.
     """
@@ -70,6 +71,8 @@ def save(
     target, inputs = Path(path or f"{name}.{format}"), tuple(inputs)
     mark = has_mark("drawing")
     check_target(target, inputs=inputs, force=force, replaceable=mark)
+    if steps and format == "pptx" and requests[0].options.target is None:
+        requests = [replace(each, options=replace(each.options, paper="slide")) for each in requests]
     drawings = draw_steps(requests, format, style) if steps else [draw(requests, format, style)]
     digits = len(str(len(drawings)))
     stems = (
@@ -85,5 +88,8 @@ def save(
         assert file.written is not None
         written.append(file.written)
     path, size, paths = written[-1].path, sum(file.size for file in written), tuple(file.path for file in written)
-    notes = (Diagnostic("N0719", drawn.note, severity="note"),) if drawn.note else ()
-    return SavedDiagram(path, size, format, notes, drawn.smallest_pt, drawn.width_mm, paths)
+    notes = [Diagnostic("N0719", drawn.note, severity="note")] if drawn.note else []
+    if steps and sum(drawn.pictures for drawn in drawings) == 1:
+        message = "the steps are one picture: this drawing has no boxes that could be added one by one"
+        notes.append(Diagnostic("N0722", message, severity="note"))
+    return SavedDiagram(path, size, format, tuple(notes), drawn.smallest_pt, drawn.width_mm, paths)

@@ -10,7 +10,7 @@ from archdsl.analysis.parts import Part, changes, head, is_block, scopes
 from archdsl.axes import in_short, uniform
 from archdsl.diagnostics import escape_control
 from archdsl.graph import Graph, Node, Scope
-from archdsl.ops import OPS_BY_NAME, Again, Concat, Conv, Identity, Op, Pool
+from archdsl.ops import OPS_BY_NAME, Affine, Again, Concat, Conv, Identity, Op, Pool
 from archdsl.ops.reshape import Unknown
 from archdsl.shapes import Shape, at
 
@@ -55,6 +55,8 @@ def figure(op: Op, inputs: Sequence[Shape] = ()) -> str:
     kernel, stride = fields.pop("kernel", None), fields.pop("stride", None)
     if op_name == "avgpool" and fields.get("adaptive"):
         return f"avg pool to {TIMES.join(map(str, kernel))}"
+    if isinstance(op, Affine) and not (isinstance(op.mul, tuple) or op.add):
+        return f"{TIMES} {field_text(op.mul)}"
     title = op.label or op_name.replace("_", " ")
     label = f"{TIMES.join(map(str, kernel))} {title}" if kernel else title
     if "out" in fields:

@@ -8,18 +8,23 @@ and `drawing/article/windows.py`.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
 import archdsl
 from archdsl.diagnostics import ArchError
-from archdsl.drawing.article import attempts
+from archdsl.drawing.article import attempts, painter
 from archdsl.drawing.diagram import diagram
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.request import Options, Request
+from archdsl.drawing.scene import Cluster
 from archdsl.drawing.scene.printing import printed
 from archdsl.drawing.scene.readable import best
+from archdsl.drawing.scene.steps import steps
 from archdsl.drawing.theme import LIGHT, THEMES
+from archdsl.ops import Affine
+from archdsl.report.words import figure as label
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -117,6 +122,25 @@ def test_an_inception_block_has_a_window_and_a_slice_for_each_branch() -> None:
     assert [text for text in texts(concat) if text.isdigit()] == ["64", "128", "32", "32"]
     assert marks(figure("inception_v3", "Mixed_6b"), "windows")[0].get("data-sizes") == "1 7 13 3"
     assert not marks(figure("inception_v3", "Mixed_7b"), "windows"), "its branches have branches"
+
+
+def test_a_window_is_built_up_with_its_branch() -> None:
+    """Slides: googlenet's branches begin with 64, 96, 16 filters of 1x1 and with a pool."""
+    scenes = steps(painter(Request(archdsl.load("googlenet").graph))(LIGHT))
+    names = [[m.id for m in scene.members if isinstance(m, Cluster)] for scene in scenes]
+    assert not any(name.startswith("window-") for name in names[0]), "the input is alone"
+    for new, whole in pairwise(names):
+        windows = {name.replace("window-", "stage-") for name in whole if name not in new and "window-" in name}
+        assert windows <= set(whole) - set(new)
+    assert sum(name.startswith("window-") for name in names[-1]) == 4
+
+
+def test_a_residual_inception_block_is_the_default_and_shows_its_factor() -> None:
+    """Szegedy et al. 2016, 3.3: the residual is scaled down before it is added; block35 of the released: 0.17."""
+    root = figure("inception_resnet_v2")
+    assert {"\u00d7 0.17", "F(x)", "0.17 F(x) + x"} <= set(texts(root)) and len(marks(root, "arc")) == 1
+    assert not {"F(x) + x"} & set(texts(root))
+    assert [label(Affine(mul=0.5)), label(Affine(mul=0.5, add=1.0))] == ["\u00d7 0.5", "affine"]
 
 
 def test_a_residual_block_has_its_identity_or_its_projection() -> None:

@@ -324,6 +324,25 @@ def test_steps_are_slides_of_one_file_or_numbered_files(tmp_path: Any, monkeypat
     assert caught.value.diagnostics[0].code == "E0729" and not (tmp_path / "c.mmd").exists()
 
 
+def test_steps_in_powerpoint_are_slides_of_a_screen_if_no_size_is_set(tmp_path: Any) -> None:
+    import pptx
+
+    net = archdsl.load("lenet5")
+    sides = [(338, 190), (170, 0)]
+    for options, (width, height) in zip(({}, {"width_mm": 170}), sides, strict=True):
+        net.save_diagram(tmp_path / "a.pptx", steps=True, force=True, **options)
+        deck: Any = pptx.Presentation(str(tmp_path / "a.pptx"))
+        assert deck.slide_width / 36000 == pytest.approx(width, abs=0.1)
+        assert deck.slide_height / 36000 == pytest.approx(height, abs=0.1) or not height
+
+
+def test_a_figure_of_one_step_is_reported(tmp_path: Any) -> None:
+    for name, codes in (("perceptron", ["N0722"]), ("inception_v3", [])):
+        for file in ("a.svg", "a.drawio"):
+            saved = archdsl.load(name).save_diagram(tmp_path / f"{name}-{file}", style="article", steps=True)
+            assert [note.code for note in saved.notes] == codes
+
+
 def test_a_scene_without_boxes_is_one_step() -> None:
     scene = hand([Text(Point(3, 3), "x", 8, "#000000")])
     assert [list(step.items()) for step in steps(scene)] == [list(scene.items())]

@@ -654,6 +654,15 @@ def test_a_focus_is_visible_as_a_whole(visit: Callable[..., Any]) -> None:
 
 
 @in_browser
+def test_the_legend_covers_no_box(visit: Callable[..., Any]) -> None:
+    """The chain of resnet50 is longer than the window: its boxes run up to the legend."""
+    tab = visit(archdsl.load("resnet50").graph)
+    drawing, legend = (tab.locator(selector).bounding_box() for selector in ("#drawing", "#legend"))
+    assert drawing["y"] + drawing["height"] <= legend["y"] + 0.5 and legend["height"] > 20
+    assert legend["y"] + legend["height"] <= 900.5 and drawing["height"] > 600
+
+
+@in_browser
 def test_search_by_a_field_and_its_value(visit: Callable[..., Any]) -> None:
     graph = archdsl.load("resnext50_32x4d").graph
     tab = visit(graph)

@@ -69,11 +69,11 @@ def figure(*photos: Photo, width_mm: int | None = None) -> tuple[Scene, list[Ras
     return scene, [item for item in items if isinstance(item, Raster)], texts
 
 
-def photo(size: int, answered: bool = True) -> Photo:
+def photo(size: int, answered: bool = True, maps: int = 8) -> Photo:
     seen = Bitmap(32, 32, bytes(3 * 32 * 32))
-    maps = (Bitmap(size, size, bytes(size * size)),) * 8
-    response = Response(maps, -1.5, 1.5, -2.0, 1.75) if answered else None
-    return Photo("photo.png", seen, 1, (16, size, size), ((10, 20), (-4, 6)), response)
+    answers = (Bitmap(size, size, bytes(size * size)),) * maps
+    response = Response(answers, -1.5, 1.5, -2.0, 1.75) if answered else None
+    return Photo("photo.png", seen, 1, (2 * maps, size, size), ((10, 20), (-4, 6)), response)
 
 
 def test_maps_have_the_scale_of_the_photograph_and_small_ones_say_by_how_much_they_are_enlarged() -> None:
@@ -85,6 +85,12 @@ def test_maps_have_the_scale_of_the_photograph_and_small_ones_say_by_how_much_th
     assert factor == pytest.approx(round(factor)) and round(factor) > 1
     assert f"stride 1, 16 \u00d7 4 \u00d7 4, enlarged {round(factor)} times" in texts
     assert {"black \u22121.5, white 1.5", "values from \u22122 to 1.75", "maps 1 to 8 of 16"} <= texts
+
+
+def test_single_maps_are_as_large_as_the_photograph_and_have_larger_pixels() -> None:
+    _, rasters, texts = figure(photo(32, maps=1), photo(11, maps=1))
+    assert [raster.width for raster in rasters[:2]] == [150, 150] and rasters[2].width == pytest.approx(150, rel=0.05)
+    assert {"stride 1, 2 \u00d7 32 \u00d7 32", "stride 1, 2 \u00d7 11 \u00d7 11, enlarged 3 times"} <= texts
 
 
 def test_equal_fields_are_one_rectangle_inside_of_the_photograph() -> None:

@@ -18,12 +18,13 @@ import archdsl
 from archdsl.axes import axes_of
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
-from archdsl.drawing.diagram import STYLES, diagram, draw, load
+from archdsl.drawing.diagram import STYLES, diagram, draw, load, painter
 from archdsl.drawing.metrics import FONTS
 from archdsl.drawing.model import words
 from archdsl.drawing.picture import _GLYPHS
-from archdsl.drawing.request import Options, Request
+from archdsl.drawing.request import Options, Request, Style
 from archdsl.drawing.scene import Hatch, Point, Polygon, Scene, Text
+from archdsl.drawing.scene.printing import printed
 from archdsl.drawing.scene.readable import readable
 from archdsl.drawing.scene.write import Painter
 from archdsl.drawing.theme import LIGHT, THEMES, Theme
@@ -202,8 +203,20 @@ def test_a_paper_sets_what_is_not_set() -> None:
     print_theme = diagram(graph, options=Options(paper="miccai")).data
     assert b"prefers-color-scheme:dark){}" in print_theme or b"prefers-color-scheme" not in print_theme
     assert b"pattern" in print_theme and b"pattern" not in diagram(graph, options=Options("light", paper="miccai")).data
-    with pytest.raises(ArchError, match="choose one of: ieee, acm, springer, miccai, a4"):
+    with pytest.raises(ArchError, match="choose one of: ieee, acm, springer, miccai, a4, slide"):
         Options(paper="iee")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "style"), [("resnet50", "graph"), ("unet", "volumes"), ("googlenet", "article")])
+def test_a_slide_is_filled_by_the_drawing_in_its_middle(name: str, style: Style) -> None:
+    """PowerPoint's widescreen, in the direction that fits: the chain of resnet50 is not one column."""
+    slide = measured(diagram(archdsl.load(name).graph, options=Options(paper="slide"), style=style).data)
+    assert (slide.width, slide.height) == (pytest.approx(338, abs=0.05), pytest.approx(190, abs=0.05))
+    assert min(slide.letters.values()) >= 9.99
+    paint = painter([Request(archdsl.load(name).graph, options=Options(paper="slide"))], style)(LIGHT)
+    size = printed(paint, Options(paper="slide"))
+    assert max(paint.width * size.factor / 338, paint.height * size.factor / 190) / 72 * 25.4 > 0.9
+    assert size.factor > 1.5 or style != "article"
 
 
 def lengths(svg: str) -> dict[str, tuple[float, float, bool]]:
@@ -218,6 +231,14 @@ def lengths(svg: str) -> dict[str, tuple[float, float, bool]]:
             assert text.get("lengthAdjust") == "spacingAndGlyphs"
             found["".join(text.itertext())] = float(length), size, "bold" in rule
     return found
+
+
+@pytest.mark.parametrize(("name", "style"), [("edge_filter", "article"), ("vgg16", "volumes")])
+def test_every_text_of_two_characters_has_its_length(name: str, style: Style) -> None:
+    """Without Helvetica, a browser takes a wider font: `128 128` would run together, and a line would be cut."""
+    root = ET.fromstring(diagram(archdsl.load(name).graph, style=style).data)
+    texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text") if text.get("textLength") is None]
+    assert all(len(text) == 1 for text in texts), texts
 
 
 @pytest.mark.parametrize("font", ["sans", "serif"])

@@ -89,15 +89,20 @@ def _of_scope(graph: Graph, scope: Scope, theme: Theme, narrow: bool) -> Figure:
 
 
 def _first(graph: Graph) -> Subject | None:
-    """The default subject: neurons if there is nothing else, a block, or a convolution."""
+    """The default subject: neurons if there is nothing else, a block, or a convolution.
+
+    If inception blocks are in residual blocks, it is the first such residual block.
+    """
     kinds = {type(node.op) for node in graph.nodes if not node.op.role and node.op.inference} - {Input, Flatten}
     neurons = next(filter(_is_neurons, graph.nodes), None)
     if kinds == {Fc} and neurons is not None:
         return neurons
     blocks = [scope for scope in graph.root.walk() if _has_figure(graph, scope)]
-    typical = (scope for scope in blocks if scope.kind != "branches" or len(_branches(scope)) > 2)
+    wide = [scope for scope in blocks if scope.kind == "branches" and len(_branches(scope)) > 2]
+    both = (scope for scope in blocks if scope.kind == "residual" and any(inner in wide for inner in scope.walk()))
+    typical = (scope for scope in blocks if scope.kind != "branches" or scope in wide)
     layers = (node for node in graph.nodes if type(node.op) is Conv)
-    return next(typical, None) or next(iter(blocks), None) or next(layers, None) or neurons
+    return next(both, None) or next(typical, None) or next(iter(blocks), None) or next(layers, None) or neurons
 
 
 def _is_neurons(node: Node) -> bool:

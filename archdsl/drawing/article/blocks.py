@@ -113,12 +113,12 @@ def _placed(graph: Graph, staged: Staged, kind: str, theme: Theme, narrow: bool)
     branches = branches_of(graph, staged, series, theme) if kind == INCEPTION else []
     hues = {number: branch.hue for branch in branches for number in branch.stages}
     bars = concats(graph, staged, hues) if hues else {}
-    windows = None if narrow else input_grid(branches, theme)
-    left, right = max(column.left + 4, 52.0), column.right + 4
-    if windows is not None:
-        figure.members.append(windows)
-        left += BESIDE
     spots = {spot.stage.number: spot for spot in column.spots}
+    paths = [spots[number].stage.path if number in spots else "" for number in range(max(spots) + 1)]
+    windows = [] if narrow else input_grid(branches, paths, theme)
+    left, right = max(column.left + 4, 52.0), column.right + 4
+    figure.members += windows
+    left += BESIDE * bool(windows)
     for spot in column.spots:
         spot.x += left
         figure.members.append(_drawn(spot, theme, bars.get(spot.stage.number)))
@@ -163,13 +163,17 @@ def _formula(spots: Sequence[_BoxSpot], identity: bool, theme: Theme) -> list[Cl
     """The labels of He et al. 2015, Figure 2: x, F(x), and their sum."""
     first = spots[0]
     merges = [spot for spot in spots if spot.stage.sign == "+"]
-    x = Text(Point(first.x - 5, first.y + first.height + 11), "x", WORDS, theme.ink, "end")
+    x = Text(Point(first.x - first.width / 2 + 2, first.y + first.height / 2 + 3), "x", WORDS, theme.ink, "end")
     labels = [Cluster("label", members=[x], id=f"label-{first.stage.path}")]
     for spot in merges[-1:]:
         items: list[Item] = []
+        before = spots[spots.index(spot) - 1]
+        scaled = before.stage.title.startswith(TIMES)
         if len(spots) > 2:  # else the branch is empty, and x itself arrives here
-            items.append(Text(Point(spot.x - 5, spot.y - 5), "F(x)", WORDS, theme.ink, "end"))
-        words = "F(x) + x" if identity else "F(x) + Wx"
+            below = before if scaled else spot
+            items.append(Text(Point(below.x - 5, below.y - 5), "F(x)", WORDS, theme.ink, "end"))
+        factor = before.stage.title.removeprefix(TIMES).strip() + " " if scaled else ""
+        words = f"{factor}F(x) + {'x' if identity else 'Wx'}"
         items.append(Text(Point(spot.x - RADIUS - 5, spot.y + RADIUS + 3), words, WORDS, theme.ink, "end"))
         labels.append(Cluster("label", members=items, id=f"label-{spot.stage.path}"))
     return labels

@@ -1,6 +1,7 @@
 """Nodes on a photograph: the part of it that each sees, and what each answers, in one scale.
 
-A pixel of a response is as large as one of the photograph, so that a stride is seen as a smaller picture.
+A single map is about as large as the photograph, with larger pixels after a stride; a pixel of several maps is as
+large as one of the photograph.
 """
 
 from __future__ import annotations
@@ -178,9 +179,11 @@ def _settings(node: Node) -> list[str]:
 
 
 def _maps(response: Response, sizes: Sequence[int], lines: list[str], scale: float, theme: Theme) -> _Tile:
-    """The maps in rows, one scale for all; maps that would be too small are enlarged, which a line says."""
+    """The maps in rows, one scale for all; a single map and maps that would be too small are enlarged, which a line
+    says."""
     rows, columns = sizes[1:]
-    factor = max(1, ceil(SMALLEST / (scale * max(rows, columns))))
+    longest = scale * max(rows, columns)
+    factor = max(1, ceil(SMALLEST / longest) if response.maps[1:] else round(SIDE / longest))
     width, height = columns * scale * factor, rows * scale * factor
     across, down = (max(1, int((SIDE + 2 * BETWEEN) / (extent + BETWEEN))) for extent in (width, height))
     maps = response.maps[: across * down]

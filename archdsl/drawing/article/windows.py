@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -83,31 +83,33 @@ def _window(graph: Graph, staged: Staged, row: Series) -> tuple[int, ...]:
     return sizes or ()
 
 
-def input_grid(branches: list[Branch], theme: Theme) -> Cluster | None:
-    """Return the windows, centred on a part of the input, with their sizes below; None without a size for each.
+def input_grid(branches: Sequence[Branch], paths: Sequence[str], theme: Theme) -> list[Cluster]:
+    """Return the input, and the window of each branch on its middle with the size below; none without a size for each.
 
-    The grid of a signal has windows one cell high; that of a volume is one slice.
+    `paths` are those of all stages: each window is named after the first stage of its branch, so that both are one step
+    of a build-up. The grid of a signal has windows one cell high; that of a volume is one slice.
     """
     if not branches or not all(branch.window for branch in branches):
-        return None
+        return []
     cells = max(max(branch.window) for branch in branches) + 2
     cell = min(CELL, SIDE / cells)
     side = cells * cell
     items: list[Item] = grid(0, 0, cells, cells, cell, theme, "input")
+    items.append(Text(Point(0, side + 10), "windows on the input", SMALL, theme.quiet, "start"))
+    sizes = {"sizes": " ".join(map(str, (max(b.window) for b in branches)))}
+    out = [Cluster("windows", "windows", "", items, sizes)]
     seen: Counter[tuple[int, ...]] = Counter()
-    for branch in sorted(branches, key=lambda branch: branch.window, reverse=True):
+    for n, branch in sorted(enumerate(branches), key=lambda pair: pair[1].window, reverse=True):
         inset = INSET * seen[branch.window]
         seen[branch.window] += 1
         high, wide = (size * cell - 2 * inset for size in (1, *branch.window)[-2:])
         corners = rectangle((side - wide) / 2, (side - high) / 2, wide, high)
-        items.append(Polygon(corners, mix(branch.hue, theme.background, 0.8), branch.hue, 1.3))
-    y = side + 10
-    items.append(Text(Point(0, y), "windows on the input", SMALL, theme.quiet, "start"))
-    for n, branch in enumerate(branches):
-        if not theme.patterns:  # in print all hues are black
-            items.append(Polygon(rectangle(0, y + 5 + 10 * n, 6, 6), branch.hue))
-        items.append(Text(Point(10, y + 11 + 10 * n), TIMES.join(map(str, branch.window)), SMALL, theme.ink, "start"))
-    return Cluster("windows", "windows", "", items, {"sizes": " ".join(map(str, (max(b.window) for b in branches)))})
+        y = side + 15 + 10 * n
+        own: list[Item] = [Polygon(corners, mix(branch.hue, theme.background, 0.8), branch.hue, 1.3)]
+        own += [] if theme.patterns else [Polygon(rectangle(0, y, 6, 6), branch.hue)]  # in print all hues are black
+        own.append(Text(Point(10, y + 6), TIMES.join(map(str, branch.window)), SMALL, theme.ink, "start"))
+        out.append(Cluster("window", members=own, id=f"window-{paths[branch.stages[0]]}"))
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _LINE = 96.0, 64.0
 def attempts(request: Request) -> Iterator[Painter]:
     """Yield the drawing; on paper, then with broken lines, with fewer words, and at the level `network`.
 
-    Each is in as many columns as make its text largest. Raises as `laid_out`.
+    Each is in as many columns as make its text largest; on a slide, in the direction that does. Raises as `laid_out`.
     """
     described = describe(request.graph, focus_on(request.graph, request.view))
     if request.options.target is None:
@@ -36,7 +36,15 @@ def attempts(request: Request) -> Iterator[Painter]:
         return
     for view in dict.fromkeys((request.view, replace(request.view, level="network", expand=()))):
         for measure in MEASURES:
-            yield _in_best_columns(replace(request, view=view), described, measure, request.view)
+            painters = (
+                _in_best_columns(replace(request, view=view, options=options), described, measure, request.view)
+                for options in _directions(request.options)
+            )
+            yield max(painters, key=lambda painter: _smallest(painter, request.options))
+
+
+def _directions(options: Options) -> list[Options]:
+    return [replace(options, direction=to) for to in ("LR", "TB")] if options.is_slide else [options]
 
 
 def _in_best_columns(

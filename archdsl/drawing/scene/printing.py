@@ -10,11 +10,12 @@ from archdsl.drawing.scene import Scene, Text, moved
 
 
 class Print(NamedTuple):
-    """A picture on paper: the factor of its lengths, its width, and the sizes of its smallest text; in points."""
+    """A picture on paper: the factor of its lengths, its width, its smallest text and its least height; in points."""
 
     factor: float
     width: float
     smallest: float
+    height: float = 0.0
 
 
 def printed(scene: Scene, options: Options = Options()) -> Print:
@@ -34,13 +35,14 @@ def printed(scene: Scene, options: Options = Options()) -> Print:
     width = options.width_points
     factor = min(room, largest) if scene.body or width is None else room
     width = factor * scene.width if width is None else width
-    return Print(factor, width, factor * smallest)
+    height = target.sheet.height if target is not None and options.is_slide else 0.0
+    return Print(factor, width, factor * smallest, height)
 
 
 def centred(scene: Scene, size: Print) -> Scene:
     """Return the scene in the middle of a picture of this size."""
-    width = size.width / size.factor
-    if width < scene.width + 0.1:
+    width, height = (max(a / size.factor, b) for a, b in ((size.width, scene.width), (size.height, scene.height)))
+    right, down = (width - scene.width) / 2, (height - scene.height) / 2
+    if max(right, down) < 0.05:
         return scene
-    shift = (width - scene.width) / 2
-    return replace(scene, width=width, members=[moved(member, shift, 0) for member in scene.members])
+    return replace(scene, width=width, height=height, members=[moved(member, right, down) for member in scene.members])

@@ -39,7 +39,6 @@ _HEAD_LENGTH, _HEAD_WIDTH = 4.6, 3.6
 _HALO = 2.6
 """Width of the line around letters; half of it is visible."""
 _MAX_WORDS = 300
-_SHORT = 4
 
 
 def to_svg(
@@ -92,6 +91,7 @@ class _ItemStyle(NamedTuple):
     size: float = 0.0
     bold: bool = False
     halo: bool = False
+    anchor: str = ""
 
     def properties(self) -> str:
         out = [f"fill:{self.fill}"]
@@ -100,6 +100,7 @@ class _ItemStyle(NamedTuple):
         out += [f"font-size:{number(self.size)}px"] if self.size else []
         out += ["font-weight:bold"] if self.bold else []
         out += ["paint-order:stroke"] if self.halo else []
+        out += [f"text-anchor:{self.anchor}"] if self.anchor else []
         return ";".join(out)
 
     def colors(self) -> str:
@@ -135,7 +136,8 @@ class _StyleSheet:
 
     def style(self, item: _Styled) -> _ItemStyle:
         if isinstance(item, Text):
-            return _ItemStyle(item.color, item.halo, _HALO, (), item.size, item.bold, bool(item.halo))
+            anchor = "" if item.anchor == "start" else item.anchor
+            return _ItemStyle(item.color, item.halo, _HALO, (), item.size, item.bold, bool(item.halo), anchor)
         if isinstance(item, Path):
             return _ItemStyle("none", item.line, item.width, item.dashes)
         return _ItemStyle(self.fill(item.fill), item.line, item.width if item.line else 0.0, item.dashes)
@@ -206,9 +208,8 @@ def _item(item: Item, dark: Item | None, sheet: _StyleSheet) -> str:
         x, y, radius = map(sheet.number, (*item.center, item.radius))
         return f'<circle class="{name}" cx="{x}" cy="{y}" r="{radius}"/>'
     if isinstance(item, Text):
-        anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
         x, y = map(sheet.number, item.at)
-        return f'<text class="{name}" x="{x}" y="{y}"{anchor}{_length(item, sheet)}>{xml(item.text)}</text>'
+        return f'<text class="{name}" x="{x}" y="{y}"{_length(item, sheet)}>{xml(item.text)}</text>'
     if isinstance(item, Polygon):
         return _polygon(item, name, sheet)
     return _path(item, name, dark.line if isinstance(dark, Path) else None, sheet)
@@ -223,8 +224,8 @@ def _raster(item: Raster, sheet: _StyleSheet) -> str:
 
 
 def _length(item: Text, sheet: _StyleSheet) -> str:
-    """The width of a text in the layout, so that it fits its box in every font; a short text always fits."""
-    if len(item.text) < _SHORT or not is_exact(item.text):
+    """The width of a text in the layout, so that it fits its box in every font; a single character always fits."""
+    if len(item.text) < 2 or not is_exact(item.text):
         return ""
     width = text_width(item.text, item.size, item.bold, sheet.font)
     return f' textLength="{number(width, 1)}" lengthAdjust="spacingAndGlyphs"'
