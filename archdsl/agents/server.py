@@ -75,7 +75,10 @@ def server(root: Path | None = None) -> MCPServer[Any]:
     from mcp.server import MCPServer
     from mcp_types import ToolAnnotations
 
-    out: MCPServer[Any] = MCPServer("archdsl", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
+    readable = f"\nA `spec` is a text, a name, or a spec file below {root}.\n" if root is not None else ""
+    out: MCPServer[Any] = MCPServer(
+        "archdsl", instructions=INSTRUCTIONS + readable, version=__version__, log_level="WARNING"
+    )
     reads_only = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
     one_at_a_time = anyio.CapacityLimiter(1)
     for name, tool in TOOLS.items():

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 from archdsl.analysis.count import Totals
+from archdsl.diagnostics import escape_control
 from archdsl.diagnostics.arguments import check_choice, check_mappings, check_type, conflict
 from archdsl.differences import report
 from archdsl.differences.compare import CarryOver, Change, Fact, GraphDifference, compare_graphs
 from archdsl.differences.settings import settings
-from archdsl.differences.structure import Equal, aligned, foreign
+from archdsl.differences.structure import Equal, aligned, foreign, training_nodes
 from archdsl.drawing.model.drawing import LEVELS, Level, View
 from archdsl.drawing.request import Diagram, Options, ThemeChoice
 from archdsl.files import endings
@@ -57,7 +58,8 @@ class NetworkDifference(ShownAsText):
 
     `graphs` has every detail; `settings` are the differences in preprocessing and labels.
     `structure`: what is equal if one network was imported, so that only the structure was compared: all nodes, or those
-    at inference, with norms folded into layers.
+    at inference, with norms folded into layers. `left_out`: the ops that act in training only, such as `dropout`, that
+    one of the two does not have, so that they were not compared, with the name of that one.
     """
 
     before: Network
@@ -66,10 +68,12 @@ class NetworkDifference(ShownAsText):
     graphs: GraphDifference
     settings: tuple[Fact, ...]
     structure: Equal | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
-        """Whether both are the same network: ops, fields, wiring, names, shapes, preprocessing and labels."""
+        """Whether both are the same network: ops, fields, wiring, names, shapes, preprocessing and labels, as far as
+        `structure` and `left_out` do not name what was not compared."""
         return self.graphs.equal and not self.settings
 
     @property
@@ -94,11 +98,17 @@ class NetworkDifference(ShownAsText):
 
     def text(self, style: Style = Style()) -> str:
         """Return the text that `archdsl diff` prints; it ends with a newline."""
-        return report.text(self.graphs, self.names, self.settings, style) + _STRUCTURE.get(self.structure, "")
+        text = report.text(self.graphs, self.names, self.settings, style) + _STRUCTURE.get(self.structure, "")
+        besides = " and ".join(f"{op}, which {escape_control(name)} leaves out" for op, name in self.left_out.items())
+        return text.replace("\nno difference:", f"\nno difference besides {besides}:", 1) if besides else text
 
     def data(self) -> dict[str, object]:
         """Return the JSON data of `archdsl diff --format json`."""
-        return {**report.as_json(self.graphs, self.names, self.settings), "structure": self.structure}
+        return {
+            **report.as_json(self.graphs, self.names, self.settings),
+            "structure": self.structure,
+            "left_out": dict(self.left_out),
+        }
 
     def picture(
         self,
@@ -215,7 +225,11 @@ def diff(
     if foreign(old) or foreign(new):  # it has other names, and neither labels nor preprocessing
         alignment = aligned(old, new)
         if alignment is not None:
-            return NetworkDifference(old, new, names, compare_graphs(old.graph, old.graph), (), alignment.level)
+            training = training_nodes(old, new)
+            facts = tuple(Fact(op, was, now) for op, was, now in training if was and now and was != now)
+            missing = {op: names[bool(was)] for op, was, now in training if bool(was) != bool(now)}
+            graphs = compare_graphs(old.graph, old.graph)
+            return NetworkDifference(old, new, names, graphs, facts, alignment.level, missing)
         return NetworkDifference(old, new, names, compare_graphs(old.graph, new.graph), ())
     return NetworkDifference(old, new, names, compare_graphs(old.graph, new.graph), settings(old, new))
 

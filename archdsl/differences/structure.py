@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,7 +10,7 @@ from typing import Literal, TypeAlias
 from archdsl.analysis.equal_nodes import COMMUTATIVE, signatures
 from archdsl.graph import Graph, Node
 from archdsl.network import Network
-from archdsl.ops import Concat, Identity
+from archdsl.ops import Concat, Dropout, DropPath, Identity
 
 Equal: TypeAlias = Literal["nodes", "inference"]
 """What is equal: all nodes, or the nodes at inference, with norms folded into layers in both networks."""
@@ -35,7 +36,8 @@ def foreign(network: Network) -> bool:
 def aligned(one: Network, two: Network) -> Alignment | None:
     """Return the alignment of networks with the same ops, fields, shapes, wiring and sharing; None if there is none.
 
-    Outputs are compared in order. Nodes without an effect at inference, such as dropout, do not count.
+    Outputs are compared in order. Nodes without an effect at inference, such as dropout, do not count: for them there
+    is `training_nodes`.
     """
     levels: tuple[tuple[Equal, Graph, Graph], ...] = (
         ("nodes", one.optimised(_REMOVALS), two.optimised(_REMOVALS)),
@@ -49,6 +51,22 @@ def aligned(one: Network, two: Network) -> Alignment | None:
         if tensors is not None:
             return Alignment(level, (first, second), tensors)
     return None
+
+
+def training_nodes(one: Network, two: Network) -> tuple[tuple[str, str, str], ...]:
+    """Return each op that acts in training only, such as dropout, with its probabilities in both networks, as text.
+
+    An empty text: this network has none; a model does not always contain them. Nothing if they and their places agree.
+    """
+    keep = [name for name in _REMOVALS if name != "drop-identities"]
+    if _tensors(one.optimised(keep), two.optimised(keep)) is not None:
+        return ()
+    return tuple((op.name, _probabilities(one, op), _probabilities(two, op)) for op in (Dropout, DropPath))
+
+
+def _probabilities(network: Network, op: type[Dropout | DropPath]) -> str:
+    found = Counter(node.op.p for node in network.graph.running if isinstance(node.op, op) and node.op.p)
+    return ", ".join(f"{p:g}" + (f" ({count} times)" if count > 1 else "") for p, count in sorted(found.items()))
 
 
 def _tensors(one: Graph, two: Graph) -> dict[str, str] | None:

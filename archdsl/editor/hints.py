@@ -22,13 +22,18 @@ def hints(snapshot: Snapshot, lines: Positions) -> list[Hint]:
     """Return the output shape of each line with nodes; `lines` are those of the snapshot's text.
 
     A line that is built several times has the first shape, and the number of other shapes. A line that is being typed
-    has none while the text has an error.
+    has none while the text has an error, nor has a line that may depend on a broken one.
     """
     old = lines if snapshot.shown is snapshot.network else Positions(snapshot.shown.document.source.text)
     by_line: dict[int, dict[str | None, Node]] = {}
     for (begin, stop), outputs_here in outputs(snapshot.shown).items():
         start, end = snapshot.change.moved(begin), snapshot.change.moved(stop)
-        if start is None or end is None or lines.line_of(start) != (line := lines.line_of(end)):
+        if (
+            start is None
+            or end is None
+            or end > snapshot.certain
+            or lines.line_of(start) != (line := lines.line_of(end))
+        ):
             continue
         if old is not lines and old.line_text(old.line_of(stop)) != lines.line_text(line):
             continue

@@ -110,7 +110,9 @@ def _node_text(snapshot: Snapshot, offset: int) -> str:
     spans = []
     for start, end in outputs(snapshot.shown):
         first, last = moved(start), moved(end)
-        if first is not None and last is not None and (first <= offset <= last or first == value.span.start):
+        if first is None or last is None or last > snapshot.certain:
+            continue
+        if first <= offset <= last or first == value.span.start:
             spans.append((end - start, start, end))
     return describe(snapshot.shown, *min(spans)[1:]) if spans else ""
 

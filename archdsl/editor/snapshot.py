@@ -2,12 +2,13 @@
 
 Half of the states of a text that is being typed are not YAML, and most of the others have an error. So that a line
 costs only its own shapes while it is typed, the network that is shown is, in this order: that of the text; the last
-valid one, if only a line has changed since; that of the text without the line that changed or that has the error; the
-last valid one; what is known of the text.
+valid one, if only a line has changed since; what is known of a text that is YAML; that of the text without the line
+that breaks the YAML, as far as that line cannot change it; the last valid one; what is known of the text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,11 @@ from archdsl.spec.open import from_known_source
 
 _FEW_LINES = 3
 """A change of more lines than these is not that of one line, with a line before and after it."""
+
+
+_SECTION = re.compile(r"^([A-Za-z_]\w*) *:", re.ASCII | re.MULTILINE)
+_APART = frozenset(("variants", "claims"))
+"""Sections that do not change the network of the text itself."""
 
 
 class Change(NamedTuple):
@@ -71,6 +77,8 @@ class Snapshot:
     """The network whose shapes are shown."""
     change: Change
     """From the text of `shown` to this text."""
+    certain: int
+    """The offset in this text before which `shown` is certain: a node that ends later may depend on a broken line."""
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -107,7 +115,7 @@ def snapshots(source: Source, before: Snapshot | None = None) -> Iterator[Snapsh
 
     `before` is an earlier state of the same file. Nothing is raised; the limits are those of `archdsl check`.
     """
-    shown: tuple[Network, Change] | None = None
+    shown: tuple[Network, Change, int] | None = None
     for report, network in check_source(source):
         shown = shown or _shown(source, network, report.diagnostics, before)
         yield Snapshot(source, report, network, *shown)
@@ -115,23 +123,36 @@ def snapshots(source: Source, before: Snapshot | None = None) -> Iterator[Snapsh
 
 def _shown(
     source: Source, network: Network, diagnostics: tuple[Diagnostic, ...], before: Snapshot | None
-) -> tuple[Network, Change]:
-    same = Change(len(source.text), 0, 0)
+) -> tuple[Network, Change, int]:
+    end = len(source.text)
+    same = Change(end, 0, 0)
     if network.complete:
-        return network, same
+        return network, same, end
     change = None
-    if before is not None and before.shown.complete:
+    if before is not None and before.shown.complete and before.certain == len(before.text):
         change = Change.between(before.shown.document.source.text, source.text)
         if source.text.count("\n", change.start, change.new_end) < _FEW_LINES:
-            return before.shown, change
+            return before.shown, change, end
+    if parse_known(source)[1] is None:
+        return network, same, end
     edited = None if before is None else Change.between(before.text, source.text).new_end
     for repaired in _repaired(source, diagnostics, edited):
         other = known_network(*from_known_source(repaired))
         if other.complete:
-            return other, same
+            return other, same, _certain(source.text, Change.between(source.text, repaired.text).start)
     if before is not None and change is not None:
-        return before.shown, change
-    return network, same
+        return before.shown, change, end
+    return network, same, end
+
+
+def _certain(text: str, removed: int) -> int:
+    """Before which offset the nodes cannot depend on a removed line: those of `net` depend only on what is above."""
+    line = text.rfind("\n", 0, removed) + 1
+    sections = [match for match in _SECTION.finditer(text) if match.start() <= line]
+    if not sections or (text[line : line + 1].strip(" -") and sections[-1].start() != line):
+        return 0  # the line may be the start of any section
+    name = sections[-1][1]
+    return len(text) if name in _APART else removed if name == "net" else 0
 
 
 def _repaired(source: Source, diagnostics: tuple[Diagnostic, ...], edited: int | None) -> Iterator[Source]:

@@ -121,6 +121,6 @@ def _difference(verdict: Verdict) -> Diagnostic:
     message = f"`{claim.name}` is claimed to be {claim.text}; it is {true:,}"
     label = "a percentage is not a count" if percentage else f"{right}{rounded}"
     if not likely and not percentage:
-        likely = ("run with `--why` to search for the reason" if verdict.reason is None else NO_REASON,)
+        likely = ("`archdsl check --why` searches for the reason" if verdict.reason is None else NO_REASON,)
     help = f"write `{right}`; if {claim.text} was published, add the reason: `{{value: {claim.text}, note: ...}}`"
     return Diagnostic("E0902", message, claim.span, label, notes=(*notes, *likely), help=help)

@@ -61,7 +61,7 @@ def create_model(
     check_flags(features_only=features_only)
     name, tagged = _tagged(name)
     plain = as_network(name, args)
-    source = _published(plain, tagged) if pretrained is True else pretrained or None
+    source = _published(plain, tagged) if pretrained is True else None if pretrained is False else pretrained
     net = _changed(name, plain, num_classes, in_chans, args)
     graph = net.whole
     chosen: tuple[Stage, ...] = ()

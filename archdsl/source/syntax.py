@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import yaml
 
 from archdsl.diagnostics import ArchError, Edit, Fix, Label, Proposal, Source, Span, error
-from archdsl.source.brackets import depths
+from archdsl.source.brackets import depths, unmatched
 from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
 from archdsl.source.limits import MAX_DEPTH
 
@@ -121,17 +121,22 @@ class Syntax:
     def flow(self) -> NoReturn:
         opening = self.text[self.opened : self.opened + 1]
         where = Span(self.source, self.opened, self.opened + 1)
+        open_at = unmatched(self.text)
+        if open_at is not None and not self.text[self.at :].strip() and self.text[open_at] in "[{":
+            where = Span(self.source, open_at, open_at + 1)
+            raise error("E0101", f"this `{where.text}` is never closed", where, label="opened here")
         if opening in ("[", "{") and "expected ','" in self.problem:
-            if not self.text[self.at :].strip():
-                raise error("E0101", f"this `{opening}` is never closed", where, label="opened here")
             expected = f"expected `,` or `{']' if opening == '[' else '}'}`"
             label = Label(where, "opened here")
             line_start = self.text.rfind("\n", 0, self.at) + 1
             if self.char == ":" and line_start > self.opened:
                 at = line_start + len(self.indentation())
-                self.fail(
-                    f"{expected} before this key", at, labels=(label,), help="close the bracket on the line above"
-                )
+                if open_at is not None:
+                    key = Label(word_span(self.source, at), "before this key")
+                    message = f"this `{opening}` is never closed"
+                    help_ = "close the bracket on the line above"
+                    raise error("E0101", message, where, label="opened here", labels=(key,), help=help_)
+                self.fail(f"{expected} before this key", at, labels=(label,), help="separate the two lines by a comma")
             help_ = "quote values that contain brackets or `: `"
             self.fail(f"{expected}, found {self.shown}", self.at, labels=(label,), help=help_)
         self.fail(f"something is missing before {self.shown}", self.at)

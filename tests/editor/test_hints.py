@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from archdsl.editor.hints import hints
+from archdsl.editor.hover import hover
+from archdsl.editor.outline import outline
 from archdsl.editor.positions import Positions
 from archdsl.editor.snapshot import Change, snapshots
 from archdsl.source import read
@@ -69,9 +71,26 @@ def test_new_shapes_follow_a_valid_change() -> None:
     assert now["pool: gap"] == "→ 32 x 1 x 1" and now["same: basic(32)"] == "→ 32 x 8 x 8"
 
 
-def test_a_file_that_is_opened_with_a_broken_line_has_the_shapes_of_the_others() -> None:
+def test_a_file_that_is_opened_with_a_broken_line_has_the_shapes_of_what_cannot_depend_on_it() -> None:
     now = shown(snapshot(TINY.replace("  pool: gap", "  extra: {\n  pool: gap")))
-    assert now["fc: fc classes"] == "→ 10" and now["stem: 3x3 conv width"] == "→ 16 x 32 x 32"
+    assert now == {text: shape for text, shape in SHAPES.items() if text not in ("pool: gap", "fc: fc classes")}
+
+
+@pytest.mark.parametrize("broken", ["a: 3x3 conv 64 /2 plainn", "a: 3x3 convv 64 /2", "a: {", "a", "a: [3x3 conv 64"])
+def test_what_depends_on_a_broken_line_is_unknown(broken: str) -> None:
+    text = f"input: 3x32x32\nnet:\n  s: 3x3 conv 4\n  {broken}\n  c: 3x3 dwconv\n  z: flatten\n  d: fc 3\n"
+    opened = snapshot(text)
+    assert not {"c: 3x3 dwconv", "z: flatten"} & shown(opened).keys()
+    assert "4 x 32 x 32" in shown(opened)["s: 3x3 conv 4"]
+    assert "output 3" not in str(hover(opened, text.index("dwconv"))) and "3 x 32" not in str(outline(opened)[-1])
+    again = shown(snapshot(text.replace("fc 3", "fc 4"), opened))  # typing elsewhere does not make it certain
+    assert not {"c: 3x3 dwconv", "z: flatten"} & again.keys()
+
+
+@pytest.mark.parametrize("broken", ["blocks: {a: {", "defaults: {conv: bn", "claims: {params: {"])
+def test_a_broken_section_makes_what_it_may_change_unknown(broken: str) -> None:
+    now = shown(snapshot(f"input: 3x8x8\nnet:\n  s: 3x3 conv 4\n{broken}\n"))
+    assert now == ({"s: 3x3 conv 4": "→ 4 x 8 x 8"} if "claims" in broken else {})
 
 
 def test_what_is_before_an_error_has_its_shapes() -> None:

@@ -24,6 +24,7 @@ import archdsl
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.frontends.torch_module import trace
+from archdsl.ops import Dropout
 from tests.support.drawn_weights import scattered
 
 
@@ -478,3 +479,31 @@ def test_classes_and_memory() -> None:
     model = trace(module.eval(), (3, 8, 8))
     assert model.classes == {"": "Sequential", "0": "Sequential", "0.0": "Conv2d", "0.1": "BatchNorm2d", "1": "ReLU"}
     assert model.constants["0.0.weight"].__array_interface__["data"][0] == module[0][0].weight.data_ptr()
+
+
+class Dropping(nn.Module):
+    """The mean is written when `drop` reads it; its name is its own."""
+
+    def __init__(self, p: float = 0.2) -> None:
+        super().__init__()
+        self.c, self.drop, self.head = conv(), nn.Dropout(p), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.drop(self.c(x).mean((2, 3))))
+
+
+def test_dropout_is_in_the_spec_and_compared() -> None:
+    imported = archdsl.import_model(Dropping(), input=(3, 8, 8))
+    drops = {node.path: node.op.p for node in imported.graph.nodes if isinstance(node.op, Dropout)}
+    assert drops == {"drop": 0.2} and "flatten" not in imported.text
+    module = imported.network.to_torch()
+    assert [one.p for one in module.modules() if isinstance(one, nn.Dropout)] == [0.2]
+    spec = imported.text
+    assert archdsl.diff(archdsl.loads(spec), imported.network).text().count("no difference:") == 1
+    other = archdsl.diff(archdsl.loads(spec.replace("0.2", "0.9")), imported.network)
+    assert not other.equal and other.facts == (("dropout", "0.9", "0.2"),)
+    bare = archdsl.import_model(Dropping(0), input=(3, 8, 8), name="bare")
+    assert "dropout" not in bare.text
+    assert (
+        "no difference besides dropout, which bare leaves out" in archdsl.diff(archdsl.loads(spec), bare.network).text()
+    )

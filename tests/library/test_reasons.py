@@ -99,7 +99,7 @@ def test_nothing_is_made_up(claim: str, text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "notes", "searches"),
-    [("1,234", ["run with `--why` to search for the reason"], 1), (f"{PARAMS:,}", [], 0), ("99%", [], 1)],
+    [("1,234", ["`archdsl check --why` searches for the reason"], 1), (f"{PARAMS:,}", [], 0), ("99%", [], 1)],
 )
 def test_the_search_runs_on_demand(
     text: str, notes: list[str], searches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,13 @@ def identity(t: Translation, input: Any, *arguments: Any, **options: Any) -> str
 
 
 def dropout(t: Translation, input: Any, p: float, train: bool) -> str | Lazy:
+    """Emitted, as a spec has it too; the functions that drop whole channels have no op and change nothing here."""
+    if train and p:
+        raise Unsupported("it drops values also in evaluation mode")
+    return t.emit("Dropout", t.value(input), t.array(p, np.float32)) if 0 < p < 1 else identity(t, input)
+
+
+def other_dropout(t: Translation, input: Any, p: float, train: bool) -> str | Lazy:
     if train and p:
         raise Unsupported("it drops values also in evaluation mode")
     return identity(t, input)
@@ -140,11 +147,12 @@ def power(t: Translation, self: Any, exponent: Any) -> str:
 
 
 _COPIES = ("clone", "contiguous", "detach", "alias", "to", "_to_copy", "positive", "lift_fresh", "type_as", "float")
-_DROPS = ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+_DROPS = ("feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 
 TABLE: Mapping[str, Any] = {
     **dict.fromkeys(_COPIES, identity),
-    **dict.fromkeys(_DROPS, dropout),
+    "dropout": dropout,
+    **dict.fromkeys(_DROPS, other_dropout),
     "relu": act("Relu"),
     "sigmoid": act("Sigmoid"),
     "tanh": act("Tanh"),

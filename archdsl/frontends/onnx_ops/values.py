@@ -104,7 +104,11 @@ def dropout(state: ImportState, node: SourceNode) -> None:
     training = state.constant(node, 2)
     if training is not None and training.any():
         raise Unsupported("it was exported in training mode")
-    identity(state, node)
+    ratio = state.constant(node, 1)
+    if state.model.classes and ratio is not None:
+        state.add(node, ops.Dropout(p=single(float(ratio))), node.outputs[0], axes=state.view(node.inputs[0]).axes)
+    else:  # a file has it by chance: exporters leave it out, whatever its probability
+        identity(state, node)
 
 
 def cast(state: ImportState, node: SourceNode) -> None:
