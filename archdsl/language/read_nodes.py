@@ -17,6 +17,7 @@ from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op, words_of
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS, SHORTCUTS
 from archdsl.language.labels import read_label
+from archdsl.language.misplaced import beside_nodes, without_head
 from archdsl.language.names import check_path, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.language.syntax import (
@@ -120,17 +121,17 @@ class Reader:
         if isinstance(tree, Seq):
             return self.sequence(tree)
         if any(head in tree.entries for head in HEADS):
-            return self.headed(tree)
-        return self.mapping(tree)
+            return self.headed(tree, fallback)
+        return self.mapping(tree, fallback)
 
     def sequence(self, tree: Seq) -> ListSyntax:
         """Read a list of nodes."""
         return ListSyntax(span=tree.span, items=tuple(self.child(t) for t in tree.items))
 
-    def mapping(self, tree: Map) -> MapSyntax:
-        """Read a mapping of named nodes."""
+    def mapping(self, tree: Map, outer: Span | None = None) -> MapSyntax:
+        """Read a mapping of named nodes; `outer` is its key."""
         entries: list[tuple[Key, SyntaxNode]] = []
-        self._check_words(tree)
+        self._check_words(tree, outer)
         for entry in tree.entries.values():
             if entry.key.text in _OPTIONS:
                 entries.append((Key("", None, entry.key.span), BrokenSyntax(span=entry.key.span)))
@@ -142,22 +143,13 @@ class Reader:
             entries.append((key, syntax))
         return MapSyntax(span=tree.span, entries=tuple(entries))
 
-    def _check_words(self, tree: Map) -> None:
+    def _check_words(self, tree: Map, outer: Span | None) -> None:
         """Report keys of a sequence that are only valid next to a head word, or that resemble one."""
         for name, entry in tree.entries.items():
             near = _near_head(name)
             if name in _OPTIONS:
-                suggestion = next((f"did you mean `{h}` for `{n}`?" for n in tree.entries if (h := _near_head(n))), "")
-                self.report.add(
-                    Diagnostic(
-                        "E0201",
-                        f"`{name}` is only valid next to a head word, and this mapping has none",
-                        entry.key.span,
-                        help=suggestion
-                        or f"head words are {', '.join(HEADS)}; "
-                        f"for a mapping of nodes write `{{do: ..., {name}: ...}}`",
-                    )
-                )
+                meant = next((f"did you mean `{h}` for `{n}`?" for n in tree.entries if (h := _near_head(n))), "")
+                self.report.add(without_head(name, entry, tree, outer, meant))
             elif near and not any(option in tree.entries for option in _OPTIONS):
                 self.report.add(
                     Diagnostic(
@@ -174,7 +166,7 @@ class Reader:
         name = check_path(scalar)
         return Key(scalar.text, None if name.startswith("_") else name, scalar.span)
 
-    def headed(self, tree: Map) -> SyntaxNode:
+    def headed(self, tree: Map, outer: Span | None = None) -> SyntaxNode:
         """Read a mapping with a head word: an op, a call or a composite."""
         heads = [head for head in HEADS if head in tree.entries]
         if len(heads) > 1:
@@ -187,6 +179,10 @@ class Reader:
             )
         head = heads[0]
         value = tree.entries[head].value
+        if any(name not in COMPOSITE_KEYS.get(head, ()) for name in tree.entries):
+            misplaced = beside_nodes(tree, head, outer, partial(readable, blocks=self.blocks))
+            if misplaced is not None:
+                raise misplaced
         common = self._common(tree)
         if head == "op":
             return self._op(tree, value, common)
@@ -203,7 +199,7 @@ class Reader:
             return CallSyntax(call=expressions.parse_call(value), **common)
         common["then"] = self._child(tree, "then")
         if head == "do":
-            return DoSyntax(body=self.child(value), **common)
+            return DoSyntax(body=self.child(value, tree.entries[head].key.span), **common)
         if head == "residual":
             return self._residual(tree, value, common)
         if head == "dense":
@@ -211,7 +207,7 @@ class Reader:
                 what = "`dense` needs `repeat`, the number of its layers"
                 help_ = "add e.g. `repeat: 4`; a node of this name is written `.dense`"
                 raise error("E0203", what, tree.entries[head].key.span, help=help_)
-            return DenseSyntax(layer=self.child(value), **common)
+            return DenseSyntax(layer=self.child(value, tree.entries[head].key.span), **common)
         return self._branches(tree, head, value, common)
 
     def _common(self, tree: Map) -> dict[str, Any]:
@@ -276,7 +272,7 @@ class Reader:
         if isinstance(value, Seq):
             branches = [(None, i) for i in self.sequence(value).items]
         elif isinstance(value, Map) and not any(h in value.entries for h in HEADS):
-            branches = [*self.mapping(value).entries]
+            branches = [*self.mapping(value, common["span"]).entries]
         if not branches:
             raise error(
                 "E0202",

@@ -41,6 +41,16 @@ FURTHER = {
     "a window": ("E0318", f"{HEAD}  a: 3\u00d73 conv 8\n", True),
     "an argument's name": ("E0502", f"{HEAD}  pass: relu\n", False),
     "the only name in reach": ("E0410", f"{HEAD}  layer: relu\n  b: tanh <- layr\n", True),
+    "a head word in `net`": (
+        "E0201",
+        f"{HEAD}  a: relu\n  residual:\n    b: 3x3 conv 3\n\n    c: relu\n  d: fc 2\n",
+        False,
+    ),
+    "a body that is not indented": ("E0201", f"{HEAD}  a:\n    residual:\n    b: 3x3 conv 3\n    c: relu\n", False),
+    "a head word as a name": ("E0201", f"{HEAD}  a: gap\n  dense: fc 4\n", False),
+    "an activation beside a head word": ("E0201", f"{HEAD}  a: {{residual: {{b: 3x3 conv 3}}, activation: relu}}\n", False),
+    "a key too deep": ("E0201", f"{HEAD}  a:\n    residual:\n      b: 3x3 conv 3\n      then: relu\n", False),
+    "a key too shallow": ("E0201", f"{HEAD}  a:\n    residual:\n      b: 3x3 conv 3\n  then: relu\n  c: fc 4\n", False),
     "one default of two": ("W0424", _DEFAULTS, False),
 }
 """Codes whose page shows another case: the code, a spec, and whether its fix is safe."""
