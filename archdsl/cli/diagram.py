@@ -51,7 +51,7 @@ def _set_colors(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     show_default=True,
     metavar="LEVEL",
     shell_complete=complete.one_of("network", "block", "layer"),
-    help="network: stages; block: blocks, equal ones collapsed; layer: every op.",
+    help="network: stages; block: blocks, equal ones collapsed; layer: every layer, with its norm and activation.",
 )
 @click.option(
     "--focus",

@@ -320,6 +320,7 @@ class GraphBuilder:
                 labels=tuple(labels),
                 notes=(*e.notes, *chain_notes(origin.call)),
                 help=e.help,
+                fixes=e.fixes,
             )
         )
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from archdsl.axes import IMAGE, Kind, axes_of, kind_of
-from archdsl.diagnostics import ArchError, Diagnostic, Span, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Proposal, Span, closest, did_you_mean, error
 from archdsl.elaborate.spread import spread
 from archdsl.language.document import Document, OpDefaults
 from archdsl.language.expressions import Env, Value, show
@@ -286,4 +286,6 @@ def _invalid(
     message = (
         f"cannot be {show(value)}" if len(messages) > 1 or "tuple_type" in messages.values() else next(iter(messages))
     )
+    if name == "p" and isinstance(value, (int, float)) and 1 < value < 100:  # a percentage
+        about = Proposal(f"write `{value / 100:g}`; {about}", f"{value / 100:g}")
     return Diagnostic("E0308", f"`{name}` of `{op.name}` {message}", where, help=about)

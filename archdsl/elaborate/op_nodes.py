@@ -78,7 +78,7 @@ def _named(walker: Walker, parts: Parts, ctx: Context) -> list[int]:
 
 def _explain_axes(walker: Walker, e: OpError, syntax: OpSyntax, op: Op, source: int) -> None:
     """Add the node to write to an error of axes. Raises E0426 at the input if the spec lacks `axes` instead."""
-    from archdsl.elaborate.repair import as_input, repaired
+    from archdsl.elaborate.repair import as_input, input_fixes, repaired
     from archdsl.elaborate.spread import missing_axes
 
     nodes = walker.builder.nodes
@@ -86,6 +86,7 @@ def _explain_axes(walker: Walker, e: OpError, syntax: OpSyntax, op: Op, source: 
     if problem is not None:
         raise problem from None
     e.help = repaired(syntax, op, nodes, source) or e.help
+    e.fixes = input_fixes(op, nodes, source)
 
 
 def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: ScopePlace, origin: Origin) -> int:

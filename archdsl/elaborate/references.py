@@ -125,8 +125,11 @@ def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
     dotted = _holding(ref, frame)
     if dotted is not None:
         return _later(ref, ref.text, dotted)
-    hint = did_you_mean(name, visible)
-    if block and closest(name, visible) is None:
+    own = frame.later.get(frame.current)
+    listed = {other.parts[0] for other in (own.sources if own is not None else None) or ()}
+    unread = [known for known in visible if known not in listed]  # a list that names a node twice is no repair
+    hint = did_you_mean(name, unread)
+    if block and closest(name, unread) is None:
         hint = (
             hint + "\n" if hint else ""
         ) + f"the block `{block}` can only read its own nodes and inputs, not the nodes of its caller"

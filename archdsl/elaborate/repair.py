@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from archdsl.axes import CHANNELS, KINDS, MOST, axes_of, kind_of
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, Fix, replacing
 from archdsl.graph import Node
 from archdsl.language.format.longform import long_form, split_commas, wrapped
 from archdsl.language.format.shortform import short_form
@@ -136,6 +136,12 @@ def as_input(op: Op, nodes: Sequence[Node], source: int) -> str:
     else:
         return ""
     return f"`{_declaration(origin, whole)}`{why}" if _has_output(op, whole, {}) else ""
+
+
+def input_fixes(op: Op, nodes: Sequence[Node], source: int) -> tuple[Fix, ...]:
+    """Return the fix that writes the input of `as_input`, if there is one."""
+    sizes = re.match(r"`\w+: ([\dx]+)`", as_input(op, nodes, source))
+    return () if sizes is None else (replacing(_origin(nodes, source).origin.span, sizes[1]),)
 
 
 def input_with_axes(op: Op, nodes: Sequence[Node], source: int, spread: int) -> str:

@@ -159,7 +159,8 @@ class Document:
                 "E0212",
                 f"`{self.name}` has no argument `{unknown[0]}`",
                 over.span if isinstance(over, (Scalar, Seq, Map)) else None,
-                help=did_you_mean(unknown[0], self.args) or "the spec has no arguments",
+                help=did_you_mean(unknown[0], self.args)
+                or f"the spec has no arguments: add `args: {{{unknown[0]}: ...}}`, and use `{unknown[0]}` in a node",
             )
         values: dict[str, Value] = {}
         env = Env(values, Env(self.symbols()))

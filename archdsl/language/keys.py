@@ -41,6 +41,10 @@ TOP_LEVEL = (
     "claims",
     "extends",
 )
+MAPPINGS = ("paper", "args", "defaults", "blocks", "aux", "variants", "claims")
+"""Top-level keys whose value is a mapping; one value is no value of them."""
+SINGLE = ("archdsl", "name", "family", "task", "doc", "axes", "extends")
+"""Top-level keys with one value."""
 TASKS = ("classification", "segmentation", "regression", "reconstruction", "comparison", "features", "filtering")
 """What a network is for: the words of `task`."""
 _KEYS_ELSEWHERE = {

@@ -23,7 +23,7 @@ from archdsl.diagnostics import (
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.inheritance import with_bare_args
-from archdsl.language.keys import KEYS_ELSEWHERE, TOP_LEVEL
+from archdsl.language.keys import KEYS_ELSEWHERE, MAPPINGS, SINGLE, TOP_LEVEL
 from archdsl.language.names import check_argument, check_key, check_path
 from archdsl.language.overlay import block_name
 from archdsl.language.read_nodes import Reader, reference
@@ -401,7 +401,11 @@ def _own_key(name: str) -> str:
 def _key_help(name: str, entry: Entry) -> str:
     from archdsl.language.foreign.sections import key_help
 
-    return key_help(name, entry) or did_you_mean(_own_key(name), TOP_LEVEL)
+    single = isinstance(entry.value, Scalar)
+    impossible = MAPPINGS if single and entry.value.span.text else () if single else SINGLE
+    meant = _own_key(name)
+    known = [key for key in TOP_LEVEL if key not in impossible] if closest(meant, TOP_LEVEL) else TOP_LEVEL
+    return key_help(name, entry) or did_you_mean(meant, known)
 
 
 def _first_key(tree: Map) -> Span:

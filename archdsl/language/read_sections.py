@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from archdsl.axes import KINDS, MOST
-from archdsl.diagnostics import Label, Source, Span, did_you_mean, error, escape_control
+from archdsl.diagnostics import Label, Proposal, Source, Span, did_you_mean, error, escape_control
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, Axes, BlockParam, Claim, InputDecl, InputSize, OpDefaults
 from archdsl.language.keys import TASKS
@@ -79,7 +79,9 @@ def read_defaults(name: str, tree: Tree, names: Collection[str] | None) -> OpDef
             raise error("E0202", f"expected the defaults of `{name}`, e.g. `bn relu`", tree.span)
         tree = desugar_defaults(tree, op, names)
     if not isinstance(tree, Map):
-        raise error("E0202", f"the defaults of `{name}` must be a string or a mapping", tree.span)
+        words = " ".join(item.text for item in tree.items if isinstance(item, Scalar))
+        help_ = Proposal(f"write `{words}`", words) if words else ""
+        raise error("E0202", f"the defaults of `{name}` must be a string or a mapping", tree.span, help=help_)
     own = {k: e for k, e in tree.entries.items() if k not in ("norm", "act")}
     fields = op_fields(op, {k: e.value for k, e in own.items()}, {k: e.key.span for k, e in own.items()})
     defaults = OpDefaults(fields, part(tree, "norm"), part(tree, "act"))
@@ -228,7 +230,11 @@ def _input_sizes(tree: Tree) -> tuple[InputSize, ...]:
 def _input_help(tree: Tree) -> str:
     from archdsl.language.foreign.sections import input_help
 
-    return input_help(tree.span.text) or _INPUT_HELP
+    help_ = input_help(tree.span.text)
+    if not help_:
+        return _INPUT_HELP
+    sizes = help_.split("`")[1]
+    return Proposal(help_, sizes, safe="".join(tree.span.text.split()) == sizes)
 
 
 def _input_size(tree: Tree) -> InputSize:

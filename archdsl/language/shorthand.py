@@ -211,7 +211,8 @@ def add_words(scalar: Scalar, rest: list[Word], op: type[Op], put: Put, window: 
             fixes = (Fix(f"remove `{word.text}`", (Edit(scalar.part(word.start - 1, word.end), ""),), safe=True),)
             same = written[key].text == word.text and copy.text.endswith(f" {word.text}")
             what = f"`{key}` is set twice: `{written[key].text}` and `{word.text}`"
-            raise error("E0302", what, both, fixes=fixes if same else ())
+            help_ = f"write only one of them: `{written[key].text}` or `{word.text}`"
+            raise error("E0302", what, both, help="" if same else help_, fixes=fixes if same else ())
         written[key] = word
         put(key, start, end, value)
 
@@ -379,6 +380,8 @@ def _surplus_help(word: Word, op: type[Op], values: Sequence[Word], known: Colle
             f"write `{word.text}` as a separate node, `[{op.name} ..., {word.text} ...]`: "
             "only a norm and an activation can follow an op"
         )
+    if word.text.isdigit() and op.name == "fc" and len(values) == 1:
+        return f"the size of the input is inferred: write `fc {word.text}`"
     if word.text.isdigit() and "kernel" in op.model_fields and not values and not why:
         return f"write the window before the op, or as `kernel={word.text}`"
     return f"write fields as `key=value`: {', '.join(op.model_fields)}" if op.model_fields else "it has no fields"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from archdsl.library.check import check_source
 from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.progress import Progress
 from archdsl.source import read
-from archdsl.spec.find import spec_files
+from archdsl.spec.find import library_names, spec_files
 
 MAX_CHECKS = 100
 """How often a file is checked again; then no more fixes are tried."""
@@ -123,7 +123,11 @@ def _fixed_file(name: str, unsafe: bool) -> FixedFile:
         source = read(name)
         bom = "" if name == "-" or not Path(name).read_bytes().startswith(_BOM.encode()) else _BOM
     except ArchError as problem:
-        checked = CheckedSpec(name, (), problem.diagnostics, {}, status_of(problem))
+        found = problem.diagnostics
+        if name.partition("#")[0] in library_names():
+            help_ = "`fix` changes files; a network of the library cannot be repaired"
+            found = tuple(replace(d, help=help_) for d in found)
+        checked = CheckedSpec(name, (), found, {}, status_of(problem))
         return FixedFile(name, "", "", (), (), checked)
     work = _Work(source, _checked(source), unsafe)
     work.run()

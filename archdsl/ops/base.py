@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler,
 from pydantic_core import core_schema
 
 from archdsl.axes import FORMS, MOST, axes_of, kind_of, listed
+from archdsl.diagnostics import Fix
 from archdsl.shapes import Pads, Shape, Size, at, format_shape, no_pads, numel
 
 MAX_SIZE = 2**31 - 1
@@ -78,6 +79,7 @@ class OpError(Exception):
     ) -> None:
         self.code, self.message, self.field = code, message, field
         self.label, self.notes, self.help, self.shape = label, notes, help, shape
+        self.fixes: tuple[Fix, ...] = ()
         super().__init__(message)
 
 

@@ -21,7 +21,7 @@ _CSS = {
 }
 """Parameters of `archdsl.diagnostics.color`, in colours that are legible on light and on dark pages."""
 _PAINTED = re.compile(r"\x1b\[([\d;]+)m(.*?)\x1b\[0m", re.DOTALL)
-_PRE = "white-space:pre;overflow-x:auto;line-height:1.3;margin:0"
+_PRE = "font-family:monospace;white-space:pre;overflow-x:auto;line-height:1.3;margin:0"
 
 
 class ShownAsText:

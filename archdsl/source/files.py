@@ -13,6 +13,9 @@ from archdsl.diagnostics import ArchError, Edit, Fix, Source, Span, error
 from archdsl.source.faults import short, tag_error
 from archdsl.source.limits import MAX_BYTES
 
+NO_FILE = "give a .yaml file or the name of a network in the library"
+"""The help for a file that does not exist."""
+
 
 def read(path: Path | str) -> Source:
     """Return the text of a regular file, or of standard input for `-`.
@@ -54,7 +57,7 @@ def _refuse_special(mode: int, name: str) -> None:
 def _unreadable(name: str, problem: OSError | ValueError) -> ArchError:
     help_ = ""
     if isinstance(problem, FileNotFoundError | NotADirectoryError):
-        why, help_ = "there is no such file", "give a .yaml file or the name of a network in the library"
+        why, help_ = "there is no such file", NO_FILE
     elif isinstance(problem, PermissionError):
         why = "permission denied"
     else:

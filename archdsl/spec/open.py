@@ -118,7 +118,9 @@ def _key_in(name: str, source: Source) -> Span | None:
 def _merged(tree: Tree, source: Source, variant: str | None) -> Spec:
     own = source.path.stem if source.path is not None else "network"
     if not isinstance(tree, Map):
-        raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span)
+        is_name = source.path is None and isinstance(tree, Scalar) and tree.text.endswith((".yaml", ".yml"))
+        help_ = "this text is the name of a file, which `archdsl.load` reads" if is_name else ""
+        raise error("E0202", "a spec is a mapping, with `input:` and `net:`", tree.span, help=help_)
     variants = tree.get("variants")
     if isinstance(variants, Map) and len(variants.entries) > MAX_VARIANTS:
         raise error(

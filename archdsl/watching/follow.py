@@ -10,6 +10,7 @@ from archdsl.diagnostics import ArchError, error, render_text
 from archdsl.diagnostics.arguments import conflict
 from archdsl.drawing.page import page
 from archdsl.network import open_network
+from archdsl.source.files import NO_FILE
 from archdsl.spec.find import find_spec
 from archdsl.spec.models import names_model
 from archdsl.spec.open import files_of
@@ -26,7 +27,7 @@ class Followed:
             raise error("E0205", f"`{spec[-120:]}` is a model, which this command does not take", status=2)
         path = Path(find_spec(spec).path)
         if not path.is_file():
-            raise error("E0114", f"cannot read {str(path)[-200:]}: there is no such file", status=2)
+            raise error("E0114", f"cannot read {str(path)[-200:]}: there is no such file", status=2, help=NO_FILE)
         self.spec, self.args, self.size = spec, args, size
         self.version, self.page, self.errors = 0, b"", ""
         self.files: frozenset[Path] = frozenset()

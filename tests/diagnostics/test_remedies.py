@@ -165,3 +165,34 @@ def test_a_proposal_that_is_not_in_the_text_has_no_fix() -> None:
     (one,) = Proposal("did you mean?", "x", "conv").fixes(Span(source, 5, 25))
     assert (one.edits[0].span.start, one.title, one.safe) == (21, "replace `conv` by `x`", False)
     assert Proposal("", "x").fixes(Span(source, 0, 0))[0].title == "insert `x`"
+
+
+# --- keys, names of files, arguments -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["class", "classes", "num_classes", "n_classes"])
+def test_a_number_of_classes_is_an_argument(key: str) -> None:
+    name = "classes" if key == "class" else key
+    d = told(f"{key}: 10\ninput: 3x8x8\nnet: {{fc: fc 10}}\n")
+    assert not d.fixes and proposals(d)[0] == f"args: {{{name}: 10}}"
+    archdsl.loads(f"{proposals(d)[0]}\ninput: 3x8x8\nnet: {{fc: fc {name}}}\n")
+
+
+def test_a_key_is_not_proposed_for_a_value_that_it_cannot_have() -> None:
+    text = "input: 3x8x8\nnet: {fc: fc 10}\nclaim: %s\n"
+    assert told(text % "{params: 1930}").help == "did you mean `claims`?"
+    assert "claims`" not in told(text % "10").help and not told(text % "10").fixes
+
+
+def test_the_name_of_a_file_as_text() -> None:
+    assert "archdsl.load`" in told("own.yaml").help
+
+
+def test_an_argument_for_a_spec_without_arguments() -> None:
+    with pytest.raises(ArchError, match=r"add `args: \{width: \.\.\.\}`"):
+        archdsl.loads("input: 3x8x8\nnet: {fc: fc 10}\n", width=3)
+
+
+def test_a_network_of_the_library_cannot_be_repaired() -> None:
+    (d,) = archdsl.fix("lenet5").remaining.specs[0].diagnostics
+    assert d.code == "E0114" and "cannot be repaired" in d.help

@@ -48,9 +48,20 @@ FURTHER = {
     ),
     "a body that is not indented": ("E0201", f"{HEAD}  a:\n    residual:\n    b: 3x3 conv 3\n    c: relu\n", False),
     "a head word as a name": ("E0201", f"{HEAD}  a: gap\n  dense: fc 4\n", False),
-    "an activation beside a head word": ("E0201", f"{HEAD}  a: {{residual: {{b: 3x3 conv 3}}, activation: relu}}\n", False),
+    "an activation beside a head word": (
+        "E0201",
+        f"{HEAD}  a: {{residual: {{b: bn}}, activation: relu}}\n",
+        False,
+    ),
     "a key too deep": ("E0201", f"{HEAD}  a:\n    residual:\n      b: 3x3 conv 3\n      then: relu\n", False),
     "a key too shallow": ("E0201", f"{HEAD}  a:\n    residual:\n      b: 3x3 conv 3\n  then: relu\n  c: fc 4\n", False),
+    "a node without a name": ("E0101", f"{HEAD}  a: relu\n  fc 4\n", False),
+    "no node twice in a list": ("E0410", f"{HEAD}  conv1: relu\n  conv2: relu\n  c: add <- conv2, conv3\n", False),
+    "spaces in a shape": ("E0202", "input: 1 x 8 x 8\nnet: [relu]\n", True),
+    "channels last": ("E0202", "input: (8, 8, 3)\nnet: [relu]\n", False),
+    "no channels": ("E0426", "input: 8x8\nnet: {a: 3x3 conv 8}\n", False),
+    "a list of defaults": ("E0202", "input: 3x8x8\ndefaults: {conv: [bn, relu]}\nnet: {a: 3x3 conv 8}\n", False),
+    "a percentage": ("E0308", f"{HEAD}  a: dropout 50\n", False),
     "one default of two": ("W0424", _DEFAULTS, False),
 }
 """Codes whose page shows another case: the code, a spec, and whether its fix is safe."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from archdsl.diagnostics import ArchError, Source, Span, error
+from archdsl.diagnostics import ArchError, Proposal, Source, Span, error
 from archdsl.language.foreign import Context, answered
 from archdsl.language.foreign.calls import Call, Unknown, fields_in
 from archdsl.language.foreign.convert import convert
 from archdsl.language.foreign.layers import find
 from archdsl.language.read_nodes import readable
+from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Scalar
 
 _PYTHON = re.compile(r"^(?:import|from) (?:torch|keras|tensorflow)\b|^class \w+\((?:\w+\.)*Module\)", re.MULTILINE)
@@ -34,6 +35,12 @@ def answer_file(source: Source, problem: ArchError) -> ArchError:
     if first.code == "E0113" and first.span is not None:  # a call inside brackets
         call = Scalar(first.span.text, first.span.text, first.span, offset=first.span.start)
         return answered(problem.diagnostics, call, Context(readable)) or problem
+    if first.code == "E0101" and first.span is not None and first.message == "this key has no `:`":
+        line = source.line_text(first.span.line).strip()
+        op = next((word for word in line.split() if word in OPS_BY_NAME), "")
+        if op and readable(line):
+            help_ = Proposal(f"a node needs a name: write `{op}: {line}`", f"{op}: {first.span.text}", first.span.text)
+            return error("E0101", first.message, first.span, help=help_)
     try:
         return _first_layer(source, text) or problem
     except (Unknown, ValueError, TypeError, ArithmeticError, LookupError):

@@ -72,7 +72,8 @@ def key_help(name: str, entry: Entry) -> str:
     text = entry.value.span.text
     if KEYS_ELSEWHERE.get(name.lower()) == "input":
         return input_help(text).replace("`", "`input: ", 1)
-    if name in ("classes", "num_classes", "nc", "n_classes") and text.isdigit():
+    if name in ("class", "classes", "num_class", "num_classes", "nc", "n_class", "n_classes") and text.isdigit():
+        name = "classes" if name == "class" else name  # `class` is no name of an argument
         return f"write `args: {{{name}: {text}}}`, and `{name}` in the nodes that use it"
     return ""
 
