@@ -76,7 +76,7 @@ def command(
     console.print_diagnostics(imported.check.warnings)
     imported.save(path, weights, force=force)
     if weights is not None:
-        console.print_diagnostics(imported.notes)
+        console.print_diagnostics(imported.weights.notes)
     _print(console, imported.summary.data(), imported.text, path, format)
     console.print_note(imported.summary.text())
 

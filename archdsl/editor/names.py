@@ -225,12 +225,25 @@ def _words_in(span: Span, names: Iterable[str]) -> list[Span]:
 def occurrences(snapshot: Snapshot) -> tuple[Occurrence, ...]:
     """Return every occurrence of a name in the text and its base, for the file's own network and all its variants."""
     found: dict[tuple[int, int, int], Occurrence] = {}
-    for document in snapshot.documents:
-        for one in _Reader(document).read():
-            found.setdefault((id(one.span.source), one.span.start, one.span.end), one)
-    for one in _overrides(snapshot):
+    read = (one for document in snapshot.documents for one in _Reader(document).read())
+    for one in (
+        *_overridden_nodes(snapshot),
+        *read,
+        *_overrides(snapshot),
+    ):  # in a variant, the key of an override seems to define the node
         found.setdefault((id(one.span.source), one.span.start, one.span.end), one)
     return tuple(found.values())
+
+
+def _overridden_nodes(snapshot: Snapshot) -> Iterator[Occurrence]:
+    """The keys of variants that override a node at the top of `net`."""
+    net, variants = snapshot.network.document.net, snapshot.tree.get("variants")
+    nodes = _members(net.entries) if isinstance(net, MapSyntax) else {}
+    for layer in variants.entries.values() if isinstance(variants, Map) else ():
+        changed = layer.value.get("net") if isinstance(layer.value, Map) else None
+        for name, entry in changed.entries.items() if isinstance(changed, Map) else ():
+            if name in nodes:
+                yield Occurrence(entry.key.span, nodes[name][0])
 
 
 def _overrides(snapshot: Snapshot) -> Iterator[Occurrence]:
@@ -293,6 +306,11 @@ def rename(snapshot: Snapshot, offset: int, name: str) -> tuple[Span, ...]:
     for span in reversed(spans):
         text = text[: span.start] + name + text[span.end :]
     if _meaning(snapshot.text, snapshot) != _meaning(text, snapshot):
+        wrong = [d.span for d in snapshot.diagnostics if d.severity == "error" and d.span is not None]
+        mine = next((span for span in wrong if span.source is snapshot.source), None)
+        if mine is not None:
+            message = f"it is not certain what else means `{here.symbol.name}`, as line {mine.line} has an error"
+            raise error("E0501", message, help="correct that line first")
         raise error("E0501", f"the network would change if `{here.symbol.name}` was named `{name}`")
     return tuple(spans)
 

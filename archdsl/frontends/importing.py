@@ -67,8 +67,9 @@ class ImportedModel:
 
     @property
     def notes(self) -> tuple[Diagnostic, ...]:
-        """Notes on the weights: N0601 if norms were folded into layers. Raises as `weights` does."""
-        return self.weights.notes
+        """W0849 if the check found that the spec is not equal at every size, or could not run; N0601 if norms were
+        folded into layers. Raises as `weights` and `check` do."""
+        return (*self.weights.notes, *self.check.warnings)
 
     @property
     def network(self) -> Network:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import archdsl
-from archdsl.diagnostics import ArchError
+from archdsl.diagnostics import ArchError, Source
 from archdsl.editor.names import definitions, occurrence_at, occurrences, references, rename
 from archdsl.editor.snapshot import snapshots
 from archdsl.source import read
@@ -87,6 +87,31 @@ def test_a_rename_that_changes_the_network_is_refused(place: str, name: str) -> 
     with pytest.raises(ArchError) as raised:
         rename(snapshot(), at(place), name)
     assert raised.value.diagnostics[0].code == "E0501"
+
+
+_VARIANTS = """input: 3x32x32
+net:
+  stem: 3x3 conv 16
+  b: 3x3 conv 16
+  y: add <- stem, b
+variants:
+  v2: {net: {stem: {kernel: 5}}}
+"""
+
+
+@pytest.mark.parametrize("key", ["kernel", "kernell"])
+def test_a_node_is_renamed_where_a_variant_overrides_it(key: str) -> None:
+    text = _VARIANTS.replace("kernel", key)
+    *_, last = snapshots(Source("a.yaml", text))
+    spans = rename(last, text.index("stem"), "first")
+    assert [span.line for span in spans] == [3, 5, 7]
+
+
+def test_a_broken_line_is_the_reason_if_it_is() -> None:
+    text = _VARIANTS.replace("y: add <- stem, b", "y: add <- stem, b foo")
+    *_, last = snapshots(Source("a.yaml", text))
+    with pytest.raises(ArchError, match="line 5 has an error"):
+        rename(last, text.index("stem"), "first")
 
 
 @pytest.mark.parametrize("path", random.Random(0).sample(library_files(), 12), ids=lambda path: path.stem)

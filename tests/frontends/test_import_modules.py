@@ -507,3 +507,9 @@ def test_dropout_is_in_the_spec_and_compared() -> None:
     assert (
         "no difference besides dropout, which bare leaves out" in archdsl.diff(archdsl.loads(spec), bare.network).text()
     )
+
+
+def test_python_tells_that_the_outputs_differ_at_another_size() -> None:
+    branching = Calls(lambda m, x: m.c(x).relu() if x.shape[-1] > 10 else m.c(x).sigmoid(), c=conv())
+    imported = archdsl.import_model(branching, input=(3, 8, 8))
+    assert [note.code for note in imported.notes] == ["W0849"] and imported.check.other
