@@ -37,7 +37,8 @@ def require_package(package: str, code: str = "E0807", help: str = "") -> None:
     """
     if find_spec(package) is None:
         help = help or install_command(EXTRAS.get(package, ""))
-        raise error(code, f"{package} is not installed", status=2, help=help)
+        name = "python-pptx" if package == "pptx" else package  # as pip and `archdsl doctor` call it
+        raise error(code, f"{name} is not installed", status=2, help=help)
 
 
 def install_command(extra: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Generates parts of `docs/article.md`: the figures of the overview article next to those that archdsl computes."""
+"""Generates parts of `docs/article.md`: figures as papers and courses state them, and those that archdsl computes."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ AFTER = (
 
 
 class Row(NamedTuple):
-    """One figure: its subject, the article's value, the computed value, and whether they agree."""
+    """One figure: its subject, its value as stated, with the source, the computed value, and why they differ."""
 
     subject: str
-    article: str
+    stated: str
     computed: Callable[[], str]
-    verdict: str
+    note: str = ""
 
 
 @cache
@@ -111,109 +111,90 @@ def _kernels(name: str) -> str:
 
 ROWS: dict[str, tuple[Row, ...]] = {
     "perceptron": (
-        Row("parameters of four pixels, five neurons, two classes", "drawn, not counted", _params("perceptron"), ""),
-        Row(
-            "values of a colour image of 300 x 300",
-            "90,000 pixels, multiplied by 3",
-            lambda: f"{3 * 300 * 300:,}",
-            "right",
-        ),
-        Row("five neurons on that image, two classes", "", _of("3x300x300", "{h: fc 5, o: fc 2}", " parameters"), ""),
+        Row("parameters of four pixels, five neurons, two classes", "", _params("perceptron")),
+        Row("values of a colour image of 300 x 300", "", lambda: f"{3 * 300 * 300:,}"),
+        Row("parameters of five neurons on that image, two classes", "", _of("3x300x300", "{h: fc 5, o: fc 2}")),
     ),
     "filter": (
+        Row("weights of a 3x3 filter on one channel", "9", _of("1x300x300", "{a: 3x3 conv 1 nobias}")),
+        Row("on three channels, with bias", "3 x 3 x 3 + 1 = 28", _of("3x300x300", "{a: 3x3 conv 1 bias}")),
         Row(
-            "a 3x3 filter on one channel, without bias",
-            "9 weights",
-            _of("1x300x300", "{a: 3x3 conv 1 nobias}"),
-            "right",
-        ),
-        Row("on three channels, with bias", "3x3x3+1 = 28", _of("3x300x300", "{a: 3x3 conv 1 bias}"), "right"),
-        Row(
-            "size after stride 1",
-            "the same",
+            "size of the output for 300 x 300, stride 1",
+            "unchanged",
             lambda: f"{net('edge_filter').output[1]} with padding; 298 without",
-            "only with padding",
+            "unchanged only with padding",
         ),
-        Row("size after stride 3 (its figure 3)", "", lambda: str(net("edge_filter_stride3").output[1]), ""),
-        Row(
-            "filter sizes",
-            "1x1 to 5x5, 7x7 at most",
-            lambda: f"{_kernels('alexnet_2012')} in AlexNet",
-            "wrong for AlexNet",
-        ),
+        Row("with stride 3", "", lambda: str(net("edge_filter_stride3").output[1])),
+        Row("windows of AlexNet", "", lambda: _kernels("alexnet_2012")),
     ),
     "lenet": (
-        Row("parameters", "about 60,000", _params("lenet5_1998"), "right, exactly"),
+        Row("parameters", "60,000 (the paper)", _params("lenet5_1998")),
         Row("as it is usually taught today", "", _params("lenet5"), "another network"),
         Row(
             "convolutions",
-            "two, then three fully connected",
+            "2, then 3 fully connected layers (courses)",
             _op("lenet5_1998", "conv"),
-            "loose: C5 is a convolution in the paper",
+            "C5 is a convolution in the paper",
         ),
     ),
     "alexnet": (
-        Row(
-            "parameters",
-            "about 12 million",
-            _params("alexnet_2012"),
-            "**wrong**: the paper's abstract says 60 million",
-        ),
-        Row("convolutions", "5", _op("alexnet_2012", "conv"), "right"),
+        Row("parameters", "60 million (the paper's abstract)", _params("alexnet_2012")),
+        Row("convolutions", "5 (the paper's abstract)", _op("alexnet_2012", "conv")),
     ),
     "vgg": (
-        Row("parameters", '138 million ("neurons")', _params("vgg16"), "right, but they are no neurons"),
-        Row("convolutions", "13", _op("vgg16", "conv"), "right"),
+        Row("parameters", "138 million (the paper's Table 2)", _params("vgg16")),
+        Row("convolutions", "13 (the paper's Table 1)", _op("vgg16", "conv")),
     ),
     "inception": (
         Row(
             "Inception-v1, parameters",
-            "only 5 million",
+            "5 million (the paper of Inception-v3)",
             _with_aux("googlenet_2014"),
-            "loose: the v3 paper's round number",
+            "a round number in a comparison",
         ),
         Row("as released by torchvision", "", _with_aux("googlenet"), "another network: 3x3 for 5x5, batch norm"),
-        Row("Inception-v3, parameters", "25 million", _with_aux("inception_v3"), "loose: the paper says less than 25"),
-        Row("its filters", "n x n becomes 1 x n and n x 1", lambda: _kernels("inception_v3"), "right"),
+        Row("Inception-v3, parameters", "less than 25 million (the paper's abstract)", _with_aux("inception_v3")),
+        Row("its windows", "n x n becomes 1 x n and n x 1 (the paper)", lambda: _kernels("inception_v3")),
     ),
     "resnet": (
-        Row("ResNet-50, parameters", "", _params("resnet50"), ""),
-        Row("ResNet-152, parameters", "", _params("resnet152"), ""),
-        Row("ResNet-152, weighted layers", "", lambda: str(net("resnet152").totals.depth), ""),
+        Row("ResNet-50, parameters", "", _params("resnet50")),
+        Row("ResNet-152, parameters", "", _params("resnet152")),
+        Row("ResNet-152, weighted layers", "", lambda: str(net("resnet152").totals.depth)),
     ),
     "mixed": (
-        Row("Inception-ResNet-v2 as released", "", _params("inception_resnet_v2"), ""),
+        Row("Inception-ResNet-v2 as released, parameters", "", _params("inception_resnet_v2")),
         Row("as drawn in its paper", "", _params("inception_resnet_v2_paper"), "another network"),
-        Row(
-            "ResNeXt-50 (32x4d)",
-            "Inception and Residual together",
-            _params("resnext50_32x4d"),
-            "loose: its equal branches are one grouped convolution",
-        ),
+        Row("ResNeXt-50 (32x4d), parameters", "25.0 million (the paper's Table 1)", _params("resnext50_32x4d")),
     ),
     "densenet": (
-        Row("DenseNet-121, parameters", "", _params("densenet121"), ""),
-        Row("DenseNet-121, weighted layers", "", lambda: str(net("densenet121").totals.depth), ""),
-        Row("DenseNet-201, parameters", "", _params("densenet201"), ""),
+        Row("DenseNet-121, parameters", "", _params("densenet121")),
+        Row("DenseNet-121, weighted layers", "", lambda: str(net("densenet121").totals.depth)),
+        Row("DenseNet-201, parameters", "", _params("densenet201")),
     ),
     "axes": (
-        Row("a window of 3 on one channel of a signal, an image, a volume", "", lambda: "3, 9, 27 weights", ""),
+        Row("weights of a window of 3 on one channel of a signal, an image, a volume", "", lambda: "3, 9, 27"),
         *(
-            Row(f"DenseNet-121 on {size.replace('x', ' x ')}", "", _work("densenet121_monai", size), "")
+            Row(f"DenseNet-121 on {size.replace('x', ' x ')}", "", _work("densenet121_monai", size))
             for size in ("1x4096", "1x96x96", "1x96x96x96")
         ),
-        Row("34 layers for 29 s of an ECG at 200 Hz, Hannun et al. 2019", "", _work("ecg_resnet34"), ""),
-        Row("3-D U-Net, without the batch norms", "19,069,955 in its paper", _filters("unet3d"), "right"),
+        Row("34 layers for 29 s of an ECG at 200 Hz, Hannun et al. 2019", "", _work("ecg_resnet34")),
+        Row("3-D U-Net, parameters without the batch norms", "19,069,955 (the paper)", _filters("unet3d")),
     ),
 }
-"""By section of the page. The article's value is empty if it prints none."""
+"""By section of the page. `stated` is empty if no source is compared."""
 
 
 def part(section: str) -> str:
-    """Return the table of a section."""
-    lines = ["| | the article | archdsl | |", "|---|---|--:|---|"]
-    lines += [f"| {row.subject} | {row.article} | {row.computed()} | {row.verdict} |" for row in ROWS[section]]
-    return "\n".join(lines) + "\n"
+    """Return the table of a section, without the columns that are empty in it."""
+    rows = ROWS[section]
+    columns = (
+        ("", "---", *(row.subject for row in rows)),
+        ("as stated", "---", *(row.stated for row in rows)),
+        ("archdsl", "--:", *(row.computed() for row in rows)),
+        ("", "---", *(row.note for row in rows)),
+    )
+    lines = zip(*(column for column in columns if any(column[2:])), strict=True)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def entries() -> list[CatalogEntry]:
@@ -235,7 +216,7 @@ def summary() -> str:
 
 
 def picture() -> str:
-    """Return the chart as SVG: the existing file if its balls are current, as matplotlib's output differs by
+    """Return the chart as SVG: the existing file if its bubbles are current, as matplotlib's output differs by
     version."""
     old = ROOT / "docs" / "pictures" / "chart.svg"
     if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
@@ -244,13 +225,13 @@ def picture() -> str:
 
 
 def titles(svg: str) -> list[str]:
-    """Return the title of each ball, in the order of the points."""
+    """Return the title of each bubble, in the order of the points."""
     pairs = re.findall(r'<g id="ball-(\d+)"><title>(.*?)</title>', svg)
     return [title for _, title in sorted(pairs, key=lambda pair: int(pair[0]))]
 
 
 def after() -> str:
-    """Return the table of the networks between and after the article's steps, by year."""
+    """Return the table of the networks of "Between the steps, and after them", by year."""
     by_name = {e.name: e for e in catalog()}
     lines = ["| network | year | input | params | MACs |", "|---|--:|--:|--:|--:|"]
     for e in sorted((by_name[name] for name in AFTER), key=lambda e: e.year or 0):

@@ -212,6 +212,23 @@ def commands() -> str:
     return "\n".join(rows) + "\n"
 
 
+def pages() -> str:
+    """Return the titles of all pages, each as a link, by the sections of the site's navigation."""
+    lines, listed = [], {"errors.md", "index.md", "404.md"}
+    for caption, names in re.findall(r":caption: (.*)\n(?:.*\n)*?\n((?:.+\n)+)```", read("docs/index.md")):
+        paths = [path for name in names.split() for path in sorted(ROOT.glob(f"docs/{name}.md"))]
+        files = [path.relative_to(ROOT / "docs").as_posix() for path in paths if "reference" not in path.parts]
+        files = [file for file in dict.fromkeys(files) if file not in listed]
+        listed |= {*files}
+        lines.append(f"* {caption}: {', '.join(f'[{_title(file)}]({file})' for file in files)}.\n")
+    lines.append(f"* Diagnostics: [{_title('errors.md')}](errors.md).\n")
+    return "".join(lines)
+
+
+def _title(page: str) -> str:
+    return read(f"docs/{page}").partition("\n")[0].removeprefix("# ")
+
+
 def lengths() -> str:
     """Return the lengths of specs and references; the existing table if other versions of the references are
     installed."""
@@ -234,6 +251,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "networks": networks,
     "layers": layers,
     "commands": commands,
+    "pages": pages,
     "lengths": lengths,
     "mermaid": mermaid,
 }

@@ -1,4 +1,4 @@
-"""Draws `examples/fundus.png`: an eye background drawn as a scene, so that no figure needs a patient's photograph.
+"""Draws `examples/fundus.png`: a drawn image of a fundus (the back of the eye), so that no figure needs a photograph.
 
     python tools/fundus.py
 
@@ -34,7 +34,7 @@ SEED = 4
 def scene() -> Scene:
     """Return the drawing, 300 x 300 points."""
     draw = random.Random(SEED)
-    picture = Scene("A drawn eye background", "", SIDE, SIDE, "#000000")
+    picture = Scene("A drawn fundus image", "", SIDE, SIDE, "#000000")
     picture.members += _disc(MIDDLE, EYE, EDGE, CENTRE)
     around = mix(EDGE, CENTRE, 0.64)
     picture.members += _disc(MACULA, 46, around, mix(around, EDGE, 0.7))

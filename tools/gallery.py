@@ -20,9 +20,11 @@ FOLDER = "docs/gallery"
 HEAD = """\
 # Gallery
 
-One network of every file of the library, oldest first, drawn by `archdsl diagram NAME --style STYLE`: `graph` on the
-left, `volumes` on the right, and below a figure of its first block in the style `article`. All pictures are drawn from
-the specs, without manual changes. `tools/docs.py` generates this page and its pictures.
+<!-- `tools/docs.py` generates this page and its pictures. -->
+
+One network of every file of the library, drawn by `archdsl diagram NAME --style STYLE`: `graph` on the left, `volumes`
+on the right, and below a figure of its first block in the style `article`. Examples without a paper come first,
+then the networks of papers, oldest first. All pictures are drawn from the specs, without manual changes.
 
 The pictures are SVG and follow the reader's preference for a dark theme. `-o NAME.pdf`, `.png` and `.tex` (TikZ) write
 the same picture for a paper, `--theme print` uses greys and patterns, `--focus PATH` draws one block only.

@@ -14,13 +14,17 @@ from archdsl.spec.open import read_spec
 HEAD = """\
 # The library
 
-All networks of the library by family, the oldest first. `archdsl list` prints and filters the same figures,
+<!-- `tools/docs.py` generates this page from the specs. -->
+
+All networks of the library by family, oldest first; families without a paper, which are examples, come last.
+`archdsl list` prints and filters the same figures,
 `archdsl compare` compares networks, `archdsl check --why NAME` prints the reason if a claim differs.
-[The gallery](gallery.md) has drawings of every file. `tools/docs.py` generates this page from the specs.
+[The gallery](gallery.md) has drawings of every file.
 
 [Decision 5](decisions/05-counting.md) defines params and MACs: one sample at inference, auxiliary heads separate. The
 column *published* has the figures of the paper or the release. A figure in **bold** differs; the computed value and the
-reason follow. Accuracies are the published ones; archdsl does not measure them.
+reason are below the table, as are the sources of the accuracies. Accuracies are the
+published ones; archdsl does not measure them.
 
 An input of 12 x 5000 is a signal, 3 x 224 x 224 an image, 1 x 64 x 64 x 64 a volume. The networks named after MONAI and
 `unet3d` take all three: `archdsl params densenet121_monai --input 1x4096`. With `axes: 3`
@@ -57,15 +61,22 @@ def _family(name: str, entries: list[CatalogEntry], verdicts: Mapping[str, tuple
     ]
     lines += [
         "| network | year | input | params | MACs | depth | published | top-1 % |",
-        "|---|--:|--:|--:|--:|--:|---|---|",
+        "|---|--:|--:|--:|--:|--:|---|--:|",
     ]
+    remarks: list[str] = []
+    sources: dict[str, list[str]] = {}
     for e in sorted(entries, key=lambda e: e.year or 0):
-        claims = ", ".join(_claim(v) for v in verdicts.get(e.name, ()) if v.claim.name not in UNCHECKED)
-        top = f"{e.top1}, {e.top1_source}" if e.top1 is not None else ""
+        claims = [v for v in verdicts.get(e.name, ()) if v.claim.name not in UNCHECKED]
+        published = ", ".join(map(_claim, claims))
         lines.append(
-            f"| {e.name} | {e.year or ''} | {e.input} | {e.params:,} | {e.macs:,} | {e.depth} | {claims} | {top} |"
+            f"| {e.name} | {e.year or ''} | {e.input} | {e.params:,} | {e.macs:,} | {e.depth} | {published} | "
+            f"{e.top1 or ''} |"
         )
-    return "\n".join(lines) + "\n"
+        remarks += [f"* {e.name}: {_claim(v)}, computed {v.true:,}{_reason(v)}" for v in claims if _differs(v)]
+        if e.top1 is not None:
+            sources.setdefault(e.top1_source or "", []).append(e.name)
+    remarks += [f"* top-1 by {source}: {', '.join(names)}" for source, names in sources.items()]
+    return "\n".join([*lines, *[""] * bool(remarks), *remarks]) + "\n"
 
 
 def _paper(file: str) -> str:
@@ -73,7 +84,7 @@ def _paper(file: str) -> str:
     paper = read_spec(library_folder() / file).paper
     link = f"[{file}](../specs/{file})"
     if paper is None:
-        return link
+        return f"{link}: an example"
     where = f"[arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
     where = where or (f"[doi {paper.doi}](https://doi.org/{paper.doi})" if paper.doi else "")
     return ", ".join(part for part in (f"{link}: {escape(paper.title)}", str(paper.year or ""), where) if part)
@@ -81,7 +92,13 @@ def _paper(file: str) -> str:
 
 def _claim(verdict: Verdict) -> str:
     claim = f"{verdict.claim.name.replace('_', ' ')} {verdict.claim.text}"
-    if verdict.holds or verdict.true is None:
-        return claim
+    return f"**{claim}**" if _differs(verdict) else claim
+
+
+def _differs(verdict: Verdict) -> bool:
+    return not verdict.holds and verdict.true is not None
+
+
+def _reason(verdict: Verdict) -> str:
     why = verdict.claim.note or verdict.reason
-    return f"**{claim}**, computed {verdict.true:,}{f' ({escape(why)})' if why else ''}".replace("|", "\\|")
+    return f": {escape(why)}" if why else ""

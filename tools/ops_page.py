@@ -6,6 +6,7 @@ import re
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import archdsl
@@ -18,15 +19,20 @@ from archdsl.ops.base import MAX_SIZE, PER_SIDE, Every, Example, PerAxis
 from archdsl.ops.conv import Numbers
 from archdsl.shapes import format_shape
 
+sys.path.insert(0, str(Path(__file__).parent))
+from reference import escaped
+
 HEAD = """\
 # The ops
 
-Generated from `archdsl/ops/` by `tools/docs.py`. [language.md](language.md) describes how to write nodes.
+<!-- `tools/docs.py` generates this page from `archdsl/ops/`. -->
+
+Every op of the language, with its shapes, parameters, costs and fields. [The language](language.md) describes how to write nodes.
 
 A shape is the number of channels C and the size of each axis, without the batch: C x L for a signal, C x H x W for an
 image, C x D x H x W for a volume. Ops work along each axis, on all three. `C x S` stands for any of these shapes, with
 sizes S (L, H x W or D x H x W) and S' for the output; K is the window's size on each axis, such as 3 x 3. In counts, S and
-K are products. A pixel is one place, also of a signal or a volume.
+K are products. A pixel is one position, also in a signal or a volume.
 
 Every field can be written `key=value` in the short form and `key: value` in the long form. In the short form, a window
 precedes the op (`3x3 conv`, `15 conv`, `3x3x3 conv`) and a stride follows it (`/2`, `/1x2x2`). *Without a key* lists the
@@ -69,8 +75,8 @@ def _section(op: type[Op]) -> str:
     text, _, facts = re.sub(r"\n[ ]+(?=\S)", lambda m: "\n" if len(m[0]) <= 5 else " ", op.__doc__ or "").partition(
         "\n\n"
     )
-    lines = [f"### {op.name}", "", " ".join(text.replace("``", "`").split()), ""]
-    for fact in facts.strip().splitlines():
+    lines = [f"### {op.name}", "", escaped(" ".join(text.replace("``", "`").split())), ""]
+    for fact in escaped(facts.replace("``", "`")).strip().splitlines():
         name, _, rest = fact.partition(": ")
         if rest in ("none.", "0."):
             continue

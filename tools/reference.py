@@ -115,9 +115,16 @@ def _command(command: Any, parent: Any, name: str, level: int) -> Iterator[str]:
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None and record[1]:
-            yield from [f"`{record[0]}`", f": {' '.join(record[1].split()).replace('*', chr(92) + '*')}", ""]
+            yield from [f"`{record[0]}`", f": {escaped(' '.join(record[1].split()))}", ""]
     for sub, inner in getattr(command, "commands", {}).items():
         yield from _command(inner, context, sub, level + 1)
+
+
+def escaped(text: str) -> str:
+    """Return a help text or docstring as Markdown in which a star outside of code is a star, not emphasis."""
+    parts = re.split(r"(`+[^`]+`+)", text)
+    parts[::2] = [re.sub(r"(?<!\\)\*(?!\s)", r"\\*", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _prose(text: str) -> str:
@@ -129,7 +136,7 @@ def _prose(text: str) -> str:
         elif paragraph.startswith(">>> "):
             parts.append(f"```python\n{paragraph}\n```")
         else:
-            parts.append(paragraph)
+            parts.append(escaped(paragraph))
     return "\n\n".join(parts)
 
 
@@ -155,9 +162,8 @@ def python() -> Iterator[tuple[str, str]]:
 
 
 def _summary(value: Any) -> str:
-    return re.split(r"(?<=[.]) |\n\n", " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split()))[0].replace(
-        "|", "\\|"
-    )
+    first = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].split())
+    return escaped(re.split(r"(?<=[.]) |\n\n", first)[0]).replace("|", "\\|")
 
 
 def returned_class(value: Any) -> type | None:
@@ -314,7 +320,7 @@ def key_tables() -> dict[str, dict[str, str]]:
 
 
 def _described(field: Any) -> str:
-    text = (field.description or "").replace("|", "\\|")
+    text = escaped(field.description or "").replace("|", "\\|")
     return text + (
         f"; by default `{field.default}`" if field.default not in (None, ...) and not field.is_required() else ""
     )

@@ -47,7 +47,7 @@ def command(
     """Compare networks: size, cost, depth, memory, receptive field, published accuracy.
 
     A SPEC may be a pattern: 'resnet*' of the library, 'specs/*.yaml', 'net.yaml#*': all networks of a file. The chart
-    follows Bianco et al. 2018: one ball for each network with a published accuracy; its area shows the number of
+    follows Bianco et al. 2018: one bubble for each network with a published accuracy; its area shows the number of
     parameters.
     """
     import archdsl

@@ -1,4 +1,4 @@
-"""`archdsl explain`: what a code means."""
+"""`archdsl explain`: what a code or an op means."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from archdsl.cli.options import color_option
 def command(console: Console, code: str | None) -> None:
     """Explain a code such as E0412: the rule and its reason, a wrong spec and the corrected spec.
 
-    Without CODE, lists all codes.
+    CODE may also be an op such as conv: its shapes, parameters and errors. Without CODE, lists all codes.
     """
     from archdsl import explain
+    from archdsl.ops import OPS_BY_NAME, described
 
     if code is None:
         console.write_output(explain.listing())
+    elif code in OPS_BY_NAME:
+        console.write_output(
+            f"{described(code)}\n\nFields and an example: {explain.HOME}/blob/main/docs/ops.md#{code}\n"
+        )
     else:
         _show(console, explain.page(code).text)
 

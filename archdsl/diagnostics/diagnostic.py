@@ -13,6 +13,8 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
+    """What is wrong at one place of a spec: its code, message, span, labels of other places, notes, help and fixes."""
+
     code: str
     message: str
     span: Span | None = None

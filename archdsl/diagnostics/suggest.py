@@ -15,14 +15,16 @@ MAX_COMPARED = 500
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to `word`; None if none is similar."""
-    return _closest(word[:64], tuple(islice(known, MAX_COMPARED)))
+    return next(iter(_nearest(word[:64], tuple(islice(known, MAX_COMPARED)))), None)
 
 
 @lru_cache(maxsize=256)
-def _closest(word: str, known: tuple[str, ...]) -> str | None:
+def _nearest(word: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The most similar known words: several, at most three, if they are equally similar."""
     lowered = {k.lower(): k for k in reversed(known)}
-    matches = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.65)
-    return lowered[matches[0]] if matches else None
+    matches = difflib.get_close_matches(word.lower(), list(lowered), n=3, cutoff=0.65)
+    ratios = [difflib.SequenceMatcher(None, match, word.lower()).ratio() for match in matches]
+    return tuple(lowered[match] for match, ratio in zip(matches, ratios, strict=True) if ratio == ratios[0])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -35,13 +37,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def suggestion(word: str, best: str, known: Iterable[str] = ()) -> Proposal:
-    """Return `did you mean ...?`, with the fix that writes `best` in place of `word`.
+    """Return `did you mean ...?`, with the fix that writes `best` in place of `word`, and the words as near as `best`.
 
     The fix is safe if `best` is the only word of `known` that is one typing error away: a letter too many, missing,
     wrong, or two exchanged.
     """
-    typos = {k for k in islice(known, MAX_COMPARED) if _one_typo(word, k)}
-    return Proposal(f"did you mean `{best}`?", best, word, safe=len(word) > 3 and typos == {best})
+    known = tuple(islice(known, MAX_COMPARED))
+    typos = {k for k in known if _one_typo(word, k)}
+    near = _nearest(word[:64], known)
+    offered = " or ".join(f"`{k}`" for k in (near if best in near else (best,)))
+    return Proposal(f"did you mean {offered}?", best, word, safe=len(word) > 3 and typos == {best})
 
 
 def _one_typo(word: str, known: str) -> bool:

@@ -81,7 +81,10 @@ def _suggestion(code: str, same: Sequence[str]) -> str:
     """Suggest a code with the `same` number, or a similar one."""
     alike = [known for known in codes() if known[:3] == code[:3]]
     best = next(iter(same), None) or closest(code, alike) or closest(code, codes())
-    return f"did you mean {best}?" if best else "`archdsl explain` lists all codes"
+    if best:
+        return f"did you mean {best}?"
+    words = f"{HOME}/blob/main/docs/glossary.md explains the words of the field"
+    return f"name a code such as E0412 or an op such as `conv`: `archdsl explain` lists all codes; {words}"
 
 
 def listing() -> str:

@@ -68,7 +68,7 @@ class Comparison(ShownAsText):
         return html_table(titles, rows, RIGHT)
 
     def chart(self, format: str = "svg") -> ComparisonChart:
-        """Draw the chart of Bianco et al. 2018: top-1 accuracy against MACs; a ball's area shows the parameters.
+        """Draw the chart of Bianco et al. 2018: top-1 accuracy against MACs; a bubble's area shows the parameters.
 
         `format`: svg, html, png or pdf. The chart omits networks without a published accuracy and those whose number of
         classes is not the most common one; its notes list them. Raises E0001 for an unknown format, E0851 without

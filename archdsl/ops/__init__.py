@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from inspect import getdoc
+
 from archdsl.ops.activation import (
     Abs,
     Celu,
@@ -194,3 +196,8 @@ __all__ = [
     "Weighted",
     "Window",
 ]
+
+
+def described(name: str) -> str:
+    """Return the description of an op: what it does, its shape rule, parameters, costs, errors and source."""
+    return f"{name}: {getdoc(OPS_BY_NAME[name])}".replace("``", "`")

@@ -64,7 +64,7 @@ def scale_and_shift(channels: int) -> tuple[Param, ...]:
 class Bn(Norm):
     """Batch normalisation: per channel, with the batch's statistics in training and running statistics at inference.
 
-    Shape: unchanged, also of a vector.
+    Shape: unchanged. The input may be a vector.
     Parameters: `weight` and `bias` (C) if `affine`; buffers `running_mean`, `running_var` (C), `num_batches_tracked`.
     MACs: 0 (it can be folded into the convolution before it).
     Errors: none of its own.
@@ -96,7 +96,7 @@ class Bn(Norm):
 class Gn(Norm):
     """Group normalisation: per sample, over the pixels and channels of each group.
 
-    Shape: unchanged, also of a vector.
+    Shape: unchanged. The input may be a vector.
     Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0403 groups that do not divide the channels, E0417 a group of one value.
@@ -196,7 +196,7 @@ class InstanceNorm(Norm):
 class Ln(Norm):
     """Layer normalisation over the channels, at each pixel.
 
-    Shape: unchanged, also of a vector.
+    Shape: unchanged. The input may be a vector.
     Parameters: `weight`, `bias` (C) if `affine`.
     MACs: 0.
     Errors: E0417 one channel.

@@ -112,7 +112,7 @@ def test_as_json_it_is_a_contract(tmp_path: Path) -> None:
     ]
     assert found["file"] == str(path)
     assert [found[key] for key in ("line", "column", "end_line", "end_column")] == [6, 9, 6, 12]
-    assert found["help"] == "did you mean `gmp`?"
+    assert found["help"] == "did you mean `gmp` or `gap`?"
     assert json.loads(run(write(tmp_path, FINE), "--format", "json").stdout) == []
 
 

@@ -67,7 +67,7 @@ def test_an_annotation_is_where_the_error_is(tmp_path: Path) -> None:
     (line,) = result.stdout.splitlines()
     name, properties, message = parsed(line)
     assert (name, properties) == ("error", {"title": "archdsl E0301", "file": str(path), "line": "5", "col": "9"})
-    assert message == f"{path}:5:9: unknown op or block `gop`\ndid you mean `gmp`?"
+    assert message == f"{path}:5:9: unknown op or block `gop`\ndid you mean `gmp` or `gap`?"
 
 
 def test_a_text_of_a_spec_is_no_workflow_command() -> None:

@@ -250,6 +250,9 @@ def test_what_was_meant(word: str, best: str | None) -> None:
 def test_help_lists_what_there_is() -> None:
     assert did_you_mean("x", ["conv", "fc"]) == "known: conv, fc"
     assert did_you_mean("x", []) == ""
+    equal = did_you_mean("gop", ["gap", "gmp", "gelu", "dropout"])
+    assert equal in ("did you mean `gap` or `gmp`?", "did you mean `gmp` or `gap`?")
+    assert not vars(equal)["safe"]
     assert did_you_mean("x", [f"name{n}" for n in range(100)]).endswith("name39, ...")
 
 

@@ -197,6 +197,11 @@ def test_an_unknown_code_is_wrong_usage(word: str, help: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_op_is_explained_and_other_words_name_what_is() -> None:
+    assert run("conv").stdout.startswith("conv: Convolution") and "docs/ops.md#conv" in run("conv").stdout
+    assert "an op such as `conv`" in run("padding").stderr and "glossary.md" in run("padding").stderr
+
+
 def test_no_page_is_read_to_say_that_there_is_none() -> None:
     with pytest.raises(ArchError, match="E0001"):
         explain.page("../__init__")

@@ -67,6 +67,7 @@ def test_every_public_name_and_what_it_returns() -> None:
         value = getattr(archdsl, name)
         page = pages()[f"python/{name}.md"]
         assert page.startswith(f"# archdsl.{name}\n")
+        assert not (inspect.getdoc(value) or f"{name}(").startswith(f"{name}("), f"{name} has no docstring"
         if inspect.isfunction(value):
             for parameter in inspect.signature(value).parameters.values():
                 assert re.search(rf"\b{parameter.name}\b", page), (name, parameter.name)
@@ -107,3 +108,16 @@ def test_every_diagnostic() -> None:
     for code in explain.codes():
         assert pages()[f"diagnostics/{code}.md"].startswith(f"# {code}: ")
         assert f"[{code}]({code}.md)" in pages()["diagnostics/index.md"]
+
+
+def test_no_star_of_a_text_is_emphasis() -> None:
+    """Markdown would leave out the stars of `specs/*.yaml` and print in italics what is between two of them."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").enable("table")
+    texts = {**pages(), "ops.md": (DOCS / "ops.md").read_text(encoding="utf-8")}
+    emphasised = [
+        (name, words) for name, text in texts.items() for words in re.findall(r"<em>(.*?)</em>", parser.render(text))
+    ]
+    assert not [(name, words) for name, words in emphasised if re.search("[/#(,]", words)]
+    assert re.findall("<em>", parser.render(reference.escaped("'specs/*.yaml', `a*b*`, \n* x * y"))) == []

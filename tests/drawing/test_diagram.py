@@ -497,7 +497,10 @@ def test_a_hostile_title_is_text_in_every_format() -> None:
             assert write.FORMATS[format](partial(draw, drawing, layout, options), options).data
 
 
-@pytest.mark.parametrize(("format", "package", "extra"), [("pdf", "svg2pdf_py", "[pdf]"), ("png", "resvg_py", "")])
+@pytest.mark.parametrize(
+    ("format", "package", "extra"),
+    [("pdf", "svg2pdf_py", "[pdf]"), ("png", "resvg_py", ""), ("pptx", "pptx", "[office]")],
+)
 def test_a_missing_converter_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, format: str, package: str, extra: str
 ) -> None:
@@ -506,7 +509,8 @@ def test_a_missing_converter_is_named_with_the_command_that_installs_it(
     with pytest.raises(ArchError) as caught:
         diagram(graph, format)
     problem = caught.value.diagnostics[0]
-    assert (caught.value.status, problem.code, problem.message) == (2, "E0716", f"{package} is not installed")
+    name = package.replace("pptx", "python-pptx")
+    assert (caught.value.status, problem.code, problem.message) == (2, "E0716", f"{name} is not installed")
     assert problem.help == packages.install_command(extra.strip("[]")) and extra in problem.help
     assert diagram(graph, "svg").data
 

@@ -128,7 +128,7 @@ def _drawn(
     figure.text(
         _LEFT / width,
         1 - 20 / height,
-        "Accuracy against cost; the area of a ball is its parameters",
+        "Accuracy against cost; the area of a bubble shows the parameters",
         fontsize=11,
         weight="bold",
     )
