@@ -88,7 +88,8 @@ def test_maps_have_the_scale_of_the_photograph_and_small_ones_say_by_how_much_th
 
 
 def test_single_maps_are_as_large_as_the_photograph_and_have_larger_pixels() -> None:
-    _, rasters, texts = figure(photo(32, maps=1), photo(11, maps=1))
+    scene, rasters, texts = figure(photo(32, maps=1), photo(11, maps=1))
+    assert to_svg(scene).count("image-rendering:pixelated") == 3, "each pixel of 32 is larger than a point"
     assert [raster.width for raster in rasters[:2]] == [150, 150] and rasters[2].width == pytest.approx(150, rel=0.05)
     assert {"stride 1, 2 \u00d7 32 \u00d7 32", "stride 1, 2 \u00d7 11 \u00d7 11, enlarged 3 times"} <= texts
 

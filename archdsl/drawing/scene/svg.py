@@ -219,7 +219,8 @@ def _raster(item: Raster, sheet: _StyleSheet) -> str:
     x, y, width, height = map(sheet.number, (*item.at, item.width, item.height))
     data = b64encode(item.bitmap.png()).decode()
     place = f'x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none"'
-    place += ' image-rendering="optimizeSpeed"' if item.width > item.bitmap.columns else ""  # large pixels stay sharp
+    if item.width > item.bitmap.columns:  # large pixels stay sharp, in converters and in browsers
+        place += ' image-rendering="optimizeSpeed" style="image-rendering:pixelated"'
     return f'<image {place} href="data:image/png;base64,{data}"/>'
 
 
