@@ -181,11 +181,24 @@ def _line(change: Change) -> str:
     inside = change.side.part.path
     before = change.before.part.path if change.before is not None else inside
     own = [inner for inner in change.changes if inner.mark != "changed" or _words(inner) or inner.changes]
-    parts = [
-        f"{_SIGNS[inner.mark]} {change_name(inner, inside, before)} {change_words(_own(inner))}"
-        for inner in own or change.changes
-    ]
-    return f"{change_name(change)}: {'; '.join(parts) if parts else change_words(_own(change))}"
+    kind = change_words(change) if change.changes and not change.facts else ""
+    if "->" in kind:  # `fire(16, 64) -> residual`: what it had is now deeper in it
+        own = [inner for inner in own if inner.mark != "moved"]
+    else:
+        kind = ""
+    parts = [kind, *(text for inner in own or change.changes * (not kind) for text in _inner(inner, inside, before))]
+    return f"{change_name(change)}: {'; '.join(filter(None, parts)) or change_words(_own(change))}"
+
+
+def _inner(change: Change, inside: str, before: str) -> Iterator[str]:
+    """The texts of a change inside another: of a part in which only other parts changed, those of these."""
+    if change.outer and not change.facts and not change.others:
+        for inner in change.changes:
+            yield from _inner(inner, inside, before)
+    else:
+        yield " ".join(
+            filter(None, (_SIGNS[change.mark], change_name(change, inside, before), change_words(_own(change))))
+        )
 
 
 def _own(change: Change) -> Change:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from archdsl.analysis.parts import head
+from archdsl.analysis.parts import Part, head
 from archdsl.analysis.receptive_field import format_field
 from archdsl.axes import kind_of, listed
 from archdsl.diagnostics import escape_control
@@ -20,6 +20,7 @@ from archdsl.shapes import Shape, concrete, format_shape
 SIGNS: dict[Mark, str] = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 """Each change has a sign; the colour is an addition."""
 _WORDS = {None: "none", (): "none"}
+_MOST_SPANS = 4
 
 
 def text(
@@ -60,18 +61,24 @@ def _change_lines(change: Change, around: str, around_before: str, style: Style,
 
 def change_name(change: Change, around: str = "", around_before: str = "") -> str:
     """The path of the part, or the first and last path of several; with the old path if that differs."""
-    after = [r.after.part.path for r in change.all if r.after is not None]
-    before = [r.before.part.path for r in change.all if r.before is not None]
+    after = [r.after.part for r in change.all if r.after is not None]
+    before = [r.before.part for r in change.all if r.before is not None]
     now, was = _span(after, around), _span(before, around_before or around)
     times = f"  x{len(change.all)}" if len(change.all) > 1 else ""
     return escape_control((f"{was} -> {now}" if now and was and now != was else now or was) + times)
 
 
-def _span(paths: list[str], around: str) -> str:
-    if not paths:
-        return ""
-    first, last = (p.removeprefix(around).lstrip("./") if p != around else p for p in (paths[0], paths[-1]))
-    return first if first == last else f"{first} .. {last}"
+def _span(parts: Sequence[Part], around: str) -> str:
+    """The paths of parts: `a .. c` only for neighbours, `a .. c, e` with a part between, `a, c, ..., k` for many."""
+    runs: list[list[str]] = []
+    for n, part in enumerate(parts):
+        path = part.path.removeprefix(around).lstrip("./") if part.path != around else part.path
+        if n and parts[n - 1].ids.stop == part.ids.start:
+            runs[-1].append(path)
+        else:
+            runs.append([path])
+    spans = [run[0] if run[0] == run[-1] else f"{run[0]} .. {run[-1]}" for run in runs]
+    return ", ".join(spans if len(spans) <= _MOST_SPANS else [*spans[: _MOST_SPANS - 2], "...", spans[-1]])
 
 
 def change_words(change: Change) -> str:
@@ -82,7 +89,8 @@ def change_words(change: Change) -> str:
         if change.side.name.isdecimal():
             return "renumbered"
         return "renamed" if change.before is None or change.before.name != change.side.name else "moved"
-    return _part(change)
+    words = _part(change)
+    return words if words != change.side.part.path.replace("/", ".").rpartition(".")[2] else ""
 
 
 def _part(change: Change) -> str:

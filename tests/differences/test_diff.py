@@ -22,7 +22,10 @@ from click.testing import CliRunner, Result
 import archdsl
 from archdsl.cli import main
 from archdsl.differences.compare import Change, GraphDifference, compare_graphs
+from archdsl.differences.picture import painter
 from archdsl.differences.report import text
+from archdsl.drawing.scene import Text
+from archdsl.drawing.theme import LIGHT
 from archdsl.language.format.format import format_source
 from archdsl.source import read
 from tests.support.places import ROOT
@@ -287,6 +290,27 @@ def test_text_and_status() -> None:
     assert "-528,128 (-2.1 %)" in other.output
     assert run("diff", "vgg16", "nosuch").exit_code == 2
     assert run("diff", "vgg16").exit_code == run("diff", "-", "-").exit_code == 2
+
+
+FIRES = """
+defaults: {conv: relu}
+blocks: {fire(s): {squeeze: 1x1 conv s, wide: {inception: {e1: 1x1 conv 2*s, e3: 3x3 conv 2*s}}}}
+net: {f2: fire(8), f3: fire(8), pool: 2x2 maxpool, f5: fire(8), end: gap}
+"""
+
+
+def test_only_neighbours_are_a_range(net: Callable[..., Any]) -> None:
+    before, after = net(FIRES), net(FIRES.replace("1x1 conv s,", "1x1 conv s gelu,"))
+    lines = text(compare_graphs(before.graph, after.graph), ("a", "b")).splitlines()
+    assert "~ f2 .. f3, f5  x3  fire(8)" in lines
+
+
+def test_a_block_that_became_a_residual_is_listed_as_one(net: Callable[..., Any]) -> None:
+    before, after = net(FIRES), net(FIRES.replace("f3: fire(8)", "f3: {residual: [fire(8)]}"))
+    difference = compare_graphs(before.graph, after.graph)
+    assert "    + add" in text(difference, ("a", "b")).splitlines()
+    drawn = [item.text for item in painter(difference, ("a", "b"))(LIGHT).items() if isinstance(item, Text)]
+    assert "f3: fire(8) -> residual; + add" in drawn
 
 
 def test_preprocessing_is_a_difference_too() -> None:

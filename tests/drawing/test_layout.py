@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
@@ -42,3 +43,34 @@ def test_a_shape_stays_on_one_line() -> None:
     box = Box(0, "input", "volume", "1 \u00d7 160 \u00d7 320 \u00d7 320", wrap=64.0)
     lines = [run.text for line in content(box).lines for run in line.runs]
     assert lines == ["volume", "1 \u00d7 160 \u00d7 320 \u00d7 320"]
+
+
+def test_a_layer_in_brackets_stays_on_one_line() -> None:
+    layers = "[3\u00d73, 64; 3\u00d73, 64; 1\u00d71, 256]"
+    box = Box(0, "block", "double", "", "inc", (layers,), kind="block", wrap=64.0)
+    lines = [run.text for line in content(box).lines for run in line.runs]
+    assert len(lines) > 3 and " ".join(lines[2:]) == layers
+    assert all(line.endswith((";", "]")) for line in lines[2:])
+
+
+def test_a_stage_ends_after_what_it_holds() -> None:
+    """A label that lacked room has it beside its box, and the stage is not wider than the label needs."""
+    blocks = {"fire(s, e)": {"a": "1x1 conv s", "b": "3x3 conv e"}}
+    net = {"c": "3x3 conv 96 /2", "f2": "fire(16, 128)", "f3": {"residual": ["fire(16, 128)"]}, "f4": "fire(32, 320)"}
+    spec = {
+        "name": "n",
+        "input": "3x64x64",
+        "blocks": blocks,
+        "net": {**net, "p": "3x3 maxpool /2", "f5": "fire(32, 320)"},
+    }
+    request = Request(archdsl.loads(json.dumps(spec)).graph, View(), Options())
+    drawing, layout, _ = laid_out(request, partial(compose, request.graph))
+    texts = [
+        (spline.label[0] + arrow_content(arrow.label).width / 2, spline.label[1])
+        for arrow, spline in zip(drawing.arrows, layout.splines, strict=True)
+        if spline.label is not None
+    ]
+    for frame, (rect, _) in zip(drawing.frames(), layout.frames, strict=True):
+        boxes = [layout.boxes[box.number] for box in frame.boxes()]
+        inside = [right for right, y in texts if rect.y - 6 <= y <= rect.y + rect.height + 6]
+        assert rect.x + rect.width <= max([*inside, *(box.x + box.width for box in boxes)]) + 10, frame.title

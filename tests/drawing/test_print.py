@@ -19,7 +19,7 @@ from archdsl.axes import axes_of
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.drawing.diagram import STYLES, diagram, draw, load, painter
-from archdsl.drawing.metrics import FONTS
+from archdsl.drawing.metrics import FONTS, text_width
 from archdsl.drawing.model import words
 from archdsl.drawing.picture import _GLYPHS
 from archdsl.drawing.request import Options, Request, Style
@@ -290,6 +290,24 @@ def contrast(first: str, second: str) -> float:
     """The contrast ratio of WCAG 2.1."""
     dark, light = sorted((luminance(first), luminance(second)))
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_no_line_of_a_hatch_runs_through_a_label() -> None:
+    graph = archdsl.loads("input: 3\nnet: [fc 20 softplus, fc 2]").graph
+    items = list(painter([Request(graph)])(THEMES["print"]).items())
+    hatched = [n for n, item in enumerate(items) if isinstance(item, Polygon) and isinstance(item.fill, Hatch)]
+    assert len(hatched) == 2
+    for start, labels in zip(hatched, ({"fc 20", "softplus"}, {"fc 2"}), strict=True):
+        plate = items[start + 1]
+        assert isinstance(plate, Polygon) and plate.fill == THEMES["print"].background
+        texts = list(islice((item for item in items[start + 2 :] if isinstance(item, Text)), len(labels)))
+        assert {item.text for item in texts} == labels
+        left, right = (side(point.x for point in plate.points) for side in (min, max))
+        for item in texts:
+            half = text_width(item.text, item.size, item.bold) / 2
+            assert left < item.at.x - half and item.at.x + half < right
+            assert min(p.y for p in plate.points) <= item.at.y - 0.7 * item.size
+            assert item.at.y + 0.2 * item.size <= max(p.y for p in plate.points)
 
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=list(THEMES))

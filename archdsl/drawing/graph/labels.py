@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import inf
@@ -20,6 +21,7 @@ _SIGN = 17.0
 GAP = "\u00a0\u00a0"
 """Separates the runs of a line."""
 _BY, _TOGETHER = f" {TIMES} ", f"\u00a0{TIMES}\u00a0"
+_LAYERS = re.compile(r"\[[^\]]*\]")
 _MAX_CHARS = 64
 """Longer texts are shortened: a name may have 20,000 characters."""
 
@@ -100,12 +102,13 @@ def content(box: Box, scale: HeatScale | None = None) -> Content:
 def _broken(line: TextLine, width: float) -> Iterator[TextLine]:
     """A line as lines of at most a width, all of one size: a run starts on the line before it if there is space.
 
-    A shape stays on one line.
+    A shape, and a layer in brackets as in `[3x3, 64; 3x3, 64]`, stay on one line.
     """
     row: tuple[TextRun, ...] = ()
     for run in line.runs:
-        for text in wrapped(run.text.replace(_BY, _TOGETHER), width, SMALL, run.bold):
-            word = run._replace(text=text.replace(_TOGETHER, _BY), size=SMALL)
+        whole = _LAYERS.sub(lambda layers: layers[0].replace(", ", ",\u00a0"), run.text.replace(_BY, _TOGETHER))
+        for text in wrapped(whole, width, SMALL, run.bold):
+            word = run._replace(text=text.replace(_TOGETHER, _BY).replace(",\u00a0", ", "), size=SMALL)
             if row and TextLine((*row, word)).width > width:
                 yield TextLine(row)
                 row = ()

@@ -25,6 +25,8 @@ from archdsl.drawing.request import Request
 D = TypeVar("D", bound=Drawing)
 _ROUNDS = 2
 """How often the layout is repeated with more room for the labels that lacked it."""
+_BESIDE = 8.0
+"""The space between what a stage holds and its edge."""
 MAX_BOXES = 1500
 """A drawing with more boxes is not readable and is not attempted."""
 
@@ -99,7 +101,33 @@ def _laid_out(
     """The layout with room for labels, as in `to_dot`, and the boxes that lack the room for theirs."""
     text = to_dot(drawing, request.options, longer=longer, roomy=roomy)
     layout = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
-    return with_words(drawing, layout, request.options.shapes)
+    worded, crowded = with_words(drawing, layout, request.options.shapes)
+    return _tightened(drawing, worded, roomy), crowded
+
+
+def _tightened(drawing: Drawing, layout: GraphLayout, roomy: frozenset[int]) -> GraphLayout:
+    """The layout without the room beside the boxes in `roomy` that no label took: stages end after what they hold."""
+    frames = list(layout.frames)
+    inner = [{box.number for box in frame.boxes()} for frame in drawing.frames()]
+    labels = [
+        Rect(s.label[0] - w / 2, s.label[1] - h / 2, w, h)
+        for arrow, s in zip(drawing.arrows, layout.splines, strict=True)
+        if s.label
+        for _, w, h in (arrow_content(arrow.label),)
+    ]
+    for n, frame in enumerate(drawing.frames()):
+        rect, title = frames[n]
+        if not frame.stage or not inner[n] & roomy:
+            continue
+        arrows = zip(drawing.arrows, layout.splines, strict=True)
+        ends = [title[0] + frame_content(frame).width / 2]
+        ends += [layout.boxes[number].x + layout.boxes[number].width for number in inner[n]]
+        ends += [other.x + other.width for m, (other, _) in enumerate(frames) if inner[m] < inner[n]]
+        ends += [x for a, s in arrows if {a.source, a.target} <= inner[n] for x, _ in s.points]
+        ends += [label.x + label.width for label in labels if label.meets(rect)]
+        right = min(rect.x + rect.width, max(ends) + _BESIDE)
+        frames[n] = rect._replace(width=right - rect.x), title
+    return layout._replace(frames=tuple(frames))
 
 
 def read(drawing: Drawing, answer: Mapping[str, Any]) -> GraphLayout:

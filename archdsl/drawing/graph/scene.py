@@ -39,6 +39,8 @@ _MARGIN = 8.0
 _CARD = 2.6
 """Visible part of the card behind a box that represents several parts."""
 _RADIUS = 5.0
+_PLATE, _ASCENT = 2.5, 0.74
+"""The margin of the plate behind a text, and the share of the height of a line above its baseline."""
 _DASHES: Dashes = (4.0, 2.5)
 _MAX_WORDS = 300
 
@@ -167,11 +169,19 @@ def _frame(number: int, frame: Frame, rect: Rect, title: XY, pen: _Pen) -> Clust
 def _box(box: Box, rect: Rect, pen: _Pen) -> Cluster:
     """A box with its text."""
     middle = Point(rect.x + rect.width / 2, rect.y + rect.height / 2)
-    halo = pen.theme.background if pen.hatched(box) else ""
-    words = _texts(content(box, pen.heat), middle, pen, pen.ink(box), halo)
+    inside, ground = content(box, pen.heat), pen.theme.background if pen.hatched(box) else ""
+    words = _texts(inside, middle, pen, pen.ink(box), ground if box.sign else "")
+    plates = _plates(inside, middle, ground) if ground and not box.sign else ()
     facts = {"box": str(box.number), "kind": box.kind, "path": box.path, "copies": str(box.count)}
-    members = [*_body(box, rect, pen), *words]
+    members = [*_body(box, rect, pen), *plates, *words]
     return Cluster(f"box {box.look}", title=tooltip(box), members=members, facts=facts, id=_id(box))
+
+
+def _plates(inside: Content, middle: Point, fill: str) -> Iterator[Polygon]:
+    """A plate behind each line of a text, so that no line of a hatch runs through it or its gaps."""
+    for line in inside.lines:
+        top, width = middle.y + line.y - _ASCENT * line.height, line.width + 2 * _PLATE
+        yield Polygon(rectangle(middle.x - width / 2, top, width, line.height), fill, round=_PLATE)
 
 
 def _id(box: Box, kind: str = "box") -> str:
