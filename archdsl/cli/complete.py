@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +17,10 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 
 VARIABLE = "_ARCHDSL_COMPLETE"
 """The environment variable with which a shell's script asks for completions."""
+_READ = (".yaml", ".yml", ".onnx")
+"""How the files end that a SPEC names."""
+_MOST = 200
+"""The most files that are proposed."""
 Item: TypeAlias = CompletionItem[Any]
 Completer: TypeAlias = Callable[[click.Context, click.Parameter | None, str], list[Item]]
 
@@ -62,7 +67,18 @@ def specs(ctx: click.Context, word: str) -> Iterable[str | Item]:
     if mark:
         own, variants = names_of(Path(find_spec(head).path))
         return [f"{head}#{name}" for name in (own, *variants)]
-    return [CompletionItem(word, type="file"), *library_names()]
+    return [*_readable(word), *library_names()]
+
+
+def _readable(word: str) -> list[Item]:
+    """The specs, models and folders that begin with a word, sorted; any file by the shell if there are none."""
+    typed = Path(f"{word}*")
+    found = sorted(
+        path for path in typed.parent.glob(f"{escape(typed.name[:-1])}*") if path.is_dir() or path.suffix in _READ
+    )
+    prefix = word[: len(word) - len(typed.name) + 1]
+    names = [prefix + path.name for path in found[:_MOST] if word or not path.name.startswith(".")]
+    return [CompletionItem(name, type="file") for name in names] or [CompletionItem(word, type="file")]
 
 
 @_quietly

@@ -76,6 +76,21 @@ def test_what_is_proposed(here: Path, words: list[str], values: list[str]) -> No
     assert proposed(*words) == values
 
 
+def test_specs_come_before_other_files(here: Path) -> None:
+    for name in ("my.yaml", "my.png", "my.pth", "my.onnx", "my[1].yml"):
+        (here / name).touch()
+    (here / "mine").mkdir()
+    (here / "mine" / "a.yml").touch()
+
+    def names(word: str) -> list[str]:
+        items = BashComplete(main, {}, "archdsl", complete.VARIABLE).get_completions(["params"], word)
+        return [item.value for item in items if item.type == "file"]
+
+    assert names("my") == ["my.onnx", "my.yaml", "my[1].yml"]
+    assert names("mi") == ["mine"] and names("mine/") == ["mine/a.yml"] and names("./my[") == ["./my[1].yml"]
+    assert names("none") == ["none"]
+
+
 @pytest.mark.parametrize(
     "words",
     [["bogus", "x"], ["params", "nosuch#"], ["params", "wrong.yaml#"], ["diagram", "wrong.yaml", "--focus", "a"]],
