@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,25 +14,23 @@ from PIL import PngImagePlugin
 from archdsl.attribution.explainer import Explainer, Target
 from archdsl.attribution.result import Array, Attribution
 from archdsl.diagnostics import ArchError
-from archdsl.diagnostics.arguments import conflict
-from archdsl.files.atomic import atomic_write
+from archdsl.files.atomic import atomic_write, make_folder
 from archdsl.files.overwrite_marks import has_mark
-from archdsl.prediction.picture import split_frame
+from archdsl.prediction.names import output_names
 from archdsl.prediction.predictor import AnyArray
 from archdsl.prediction.result import Missed, PictureFile, Prediction, Row
 from archdsl.progress import watched
 from archdsl.runtime.recipe import Recipe
 
 _MARK = "made by archdsl"
-_SUFFIX = re.compile(r"(\.nii)?\.[A-Za-z]\w{0,9}$")
-"""What the name of a map leaves out: `.png`, `.nii.gz`, but not the end of `1.2.840`, the folder of a series."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of the arrays in an NPZ file: the same map gives the same bytes."""
 
 
 @dataclass(slots=True)
 class MapWriter:
-    """Explains each sample of a prediction, and writes `NAME.METHOD.png` and `NAME.METHOD.npz` to `folder`.
+    """Explains each sample of a prediction, and writes `NAME.METHOD.png` and `NAME.METHOD.npz` to `folder`,
+    below the subfolders of the sample.
 
     `explainer` and `recipe` are set, and the names of all samples reserved, before the first sample. `inputs` are files
     that no map may replace. Threads may call it at the same time.
@@ -45,13 +42,12 @@ class MapWriter:
     inputs: tuple[str | Path, ...]
     explainer: Explainer | None = None
     recipe: Recipe | None = None
-    owners: dict[str, str] = field(default_factory=dict)
-    """The sample that has each name."""
+    names: dict[str, Path] = field(default_factory=dict)
+    """The file of each sample without its ending."""
 
     def reserve(self, samples: Iterable[str]) -> None:
-        """Give each name to the first sample that has it, also if another run, such as a shard, writes it."""
-        for sample in samples:
-            self.owners.setdefault(_stem(sample), sample)
+        """Set the names of all samples, also of those that another run, such as a shard, writes."""
+        self.names = output_names(samples)
 
     def __call__(self, sample: Array, outputs: Mapping[str, AnyArray], row: Prediction) -> Row:
         """Return the prediction with the file of its overlay, or the error of this sample."""
@@ -69,21 +65,12 @@ class MapWriter:
         return replace(row, file=PictureFile(path, found.text().replace("\n", ": ")), notes=(*row.notes, *notes))
 
     def _write(self, found: Attribution, row: Prediction) -> Path:
-        stem = _stem(row.image)
-        if (other := self.owners[stem]) != row.image:
-            raise conflict(f"the maps of `{other}` and `{row.image}` have the same name `{stem}`", "rename an image")
-        path = self.folder / f"{stem}.{found.method}.png"
+        path = self.folder / f"{self.names[row.image]}.{found.method}.png"
+        make_folder(path.parent)
         for target, data in ((path.with_suffix(".npz"), _arrays(found)), (path, _picture(found))):
             with atomic_write(target, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
                 file.write(data)
         return path
-
-
-def _stem(sample: str) -> str:
-    """The name of a map of a sample, which may be a frame, `NAME#3`."""
-    name, frame = split_frame(sample)
-    name = Path(name).name
-    return (_SUFFIX.sub("", name) or name) + frame
 
 
 def _arrays(found: Attribution) -> bytes:

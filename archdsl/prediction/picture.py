@@ -15,6 +15,7 @@ import numpy as np
 from archdsl.diagnostics.arguments import check_choice, conflict
 from archdsl.files.atomic import atomic_write, make_folder
 from archdsl.files.overwrite_marks import has_mark
+from archdsl.prediction.names import output_names
 from archdsl.prediction.result import Array, PictureFile
 
 FORMATS = {
@@ -42,43 +43,35 @@ class PictureWriter:
     inputs: tuple[str | Path, ...]
     written: dict[Path, str] = field(default_factory=dict)
     """The source image of each picture so far."""
+    names: dict[str, Path] = field(default_factory=dict)
+    """The path of each image's picture below a folder, without its ending."""
 
     def write(self, values: Array, image: str, model: str, white: float) -> PictureFile:
         """Write the picture `(C, H, W)` that a model outputs for an image; `white` is the value of a white pixel.
 
-        Raises E0003 if the picture of another image has the same name, E07xx if it cannot be written.
+        Raises E0003 if `output` is one file and another image has it, E07xx if the picture cannot be written.
         """
         path = self.path(image, model)
         other = self.written.setdefault(path, image)
         if other != image:
-            raise conflict(
-                f"the pictures of `{other}` and `{image}` have the same name `{path}`", help="rename an image"
-            )
+            raise conflict(f"the pictures of `{other}` and `{image}` have the same name `{path}`", "name a folder")
         data, pixels = encode(values, white, self.stretch, path.suffix.lower())
         if is_folder(self.output):
-            make_folder(self.output)
+            make_folder(path.parent)
         with atomic_write(path, inputs=self.inputs, force=self.force, replaceable=has_mark("picture")) as file:
             file.write(data)
         return PictureFile(path, pixels)
 
     def path(self, image: str, model: str) -> Path:
-        """Return the file of the picture of an image; of a frame, `NAME-FRAME.MODEL.png`."""
+        """Return the file of the picture of an image; of a frame, `NAME-FRAME.MODEL.png`, below its subfolders."""
         if not is_folder(self.output):
             return self.output
-        name, frame = split_frame(image)
         model = re.sub(r"[^A-Za-z0-9_-]+", "_", model)[:80]  # the name comes from the file and may contain anything
-        return self.output / f"{Path(name).stem}{frame}.{model}.png"
+        return self.output / f"{self.names[image]}.{model}.png"
 
-    def reserve(self, images: Iterable[str], model: str) -> None:
-        """Give each name to the first image that has it, also if another run, such as a shard, writes it."""
-        for image in images:
-            self.written.setdefault(self.path(image, model), image)
-
-
-def split_frame(sample: str) -> tuple[str, str]:
-    """Return the file of a sample, and for the frame `NAME#3` the ending `-3` of what is written for it."""
-    name, mark, number = sample.rpartition("#")
-    return (name, f"-{number}") if mark and number.isdecimal() else (sample, "")
+    def reserve(self, images: Iterable[str]) -> None:
+        """Set the names of all images, also of those that another run, such as a shard, writes."""
+        self.names.update(output_names(images))
 
 
 def is_folder(output: str | Path) -> bool:

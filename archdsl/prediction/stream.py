@@ -258,9 +258,9 @@ class PredictStream:
                 message = f"`output` is for images, and `{self.info.model}` outputs none"
                 raise error("E0806", message, status=2, help=_TABLES)
             return row
-        if not writer.written:
+        if not writer.names:
             runs = (sample.name for sample in self.samples if isinstance(sample, (Source, Remote)))
-            writer.reserve(runs, self.info.model)
+            writer.reserve(runs)
         try:
             file = writer.write(row.picture, row.image, self.info.model, self.predictor.model.recipe.scale)
         except ArchError as problem:

@@ -739,9 +739,13 @@ def test_two_pictures_of_one_name_do_not_replace_each_other(tmp_path: Path) -> N
         twins[-1].write_bytes(CAT.read_bytes())
     assert len(archdsl.predict("edge_filter", [twins[0]] * 2, folder=tmp_path).images) == 2
     result = archdsl.predict("edge_filter", twins, folder=tmp_path)
-    (found,) = result.failures
-    assert (found.code, "cat.edge_filter.png" in found.message, result.status) == ("E0003", True, 2)
-    assert [image.image for image in result.images] == [str(twins[0])]
+    assert not result.failures
+    files = [image.file.path.relative_to(tmp_path).as_posix() for image in result.images if image.file is not None]
+    assert files == ["a/cat.edge_filter.png", "b/cat.edge_filter.png"]
+    assert all((tmp_path / file).is_file() for file in files)
+    with pytest.raises(ArchError) as caught:
+        archdsl.predict("edge_filter", [tmp_path / "a", tmp_path / "b"], output=tmp_path / "one.png")
+    assert caught.value.diagnostics[0].code == "E0003"
 
 
 def test_an_image_that_cannot_be_used_is_a_failure(tmp_path: Path) -> None:
