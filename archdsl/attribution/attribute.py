@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from archdsl.attribution.explainer import Explainer, Options, Target, check_input, of_model, of_network
+from archdsl.attribution.explainer import Explainer, Options, Target, of_model, of_network
 from archdsl.attribution.files import MapWriter
 from archdsl.attribution.result import Attribution, Method
 from archdsl.diagnostics.arguments import check_flags, check_paths, conflict
@@ -58,7 +58,7 @@ def attribute(
     """
     options = Options(method, layer, window, stride, baseline)
     _require()
-    work = replace(ModelSource(source, **model), cam=method == "cam")
+    work = replace(ModelSource(source, **model), cam=method == "cam", bare=True)
     if method == "gradcam":
         return _in_torch(work, options, device).explain(image, target, watched(watch, method))
     require(device)
@@ -103,9 +103,8 @@ def attribute_stream(
     work = ModelSource(source, **{key: value for key, value in more.items() if key in keys})
     maps = MapWriter(Path(folder), target, force, work.files)
     maps.explainer = _in_torch(work, options, device) if method == "gradcam" else None
-    stream = predict_stream(source, images, device=device, each=maps, **{**more, "cam": method == "cam"})
+    stream = predict_stream(source, images, device=device, each=maps, **{**more, "cam": method == "cam", "bare": True})
     try:
-        check_input(stream.predictor)
         maps.explainer = maps.explainer or of_model(stream.predictor, options)
         maps.recipe = stream.predictor.model.recipe
         maps.reserve(sample.name for sample in stream.samples if isinstance(sample, (Source, Remote)))

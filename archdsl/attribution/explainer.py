@@ -11,7 +11,7 @@ import numpy as np
 
 from archdsl.attribution import gradcam
 from archdsl.attribution.occlusion import occlude, occlusion_of
-from archdsl.attribution.result import Array, Attribution, Method, enlarged
+from archdsl.attribution.result import Array, Attribution, Method, enlarged, is_coarse
 from archdsl.axes import axes_of
 from archdsl.backends.weights import Weights
 from archdsl.diagnostics import Diagnostic, closest, error
@@ -20,6 +20,7 @@ from archdsl.network import Network
 from archdsl.network.trial import image_transform, one_input
 from archdsl.prediction.predictor import Predictor, random_note
 from archdsl.progress import Progress
+from archdsl.report.text import few
 from archdsl.runtime.model import not_a_model
 from archdsl.runtime.preprocess import Prepared
 from archdsl.runtime.recipe import Recipe
@@ -106,6 +107,10 @@ class Explainer:
         if not grid.any():
             message = f"the map of {self.method} is 0 everywhere: it shows nothing"
             notes += (Diagnostic("N0884", message, severity="note"),)
+        if self.method != "occlusion" and is_coarse(grid, sample.shape[2:]):
+            message = f"the map of {self.method} has only {format_shape(grid.shape)} cells: it hardly shows a place"
+            help_ = "use a larger input, `--explain gradcam` with an earlier `--layer`, or `--explain occlusion`"
+            notes += (Diagnostic("N0886", message, severity="note", help=help_),)
         return Attribution(
             self.name,
             name,
@@ -173,22 +178,15 @@ def _class_number(target: int | str, labels: tuple[str, ...] | None) -> int:
         message = f"{len(numbers)} classes have the label `{target[:80]}`: {', '.join(map(str, numbers[:8]))}"
         raise error("E0883", message, status=2, help="pass the number of the class")
     best = closest(target, labels or ())
-    help_ = f"did you mean `{best}`?" if best else "pass the number of the class, from 0 on"
+    known = f"the labels are {few([f'`{label[:40]}`' for label in labels], 10)}" if labels else "it has no labels"
+    help_ = f"did you mean `{best}`?" if best else f"{known}; or pass the number of the class, from 0 on"
     raise error("E0883", f"the network has no class with the label `{target[:80]}`", status=2, help=help_)
-
-
-def check_input(predictor: Predictor) -> None:
-    """Raises E0880 if the input of a model is the raw pixels of images."""
-    if predictor.model.facts.embedded:
-        message = f"the input of `{predictor.name}` is raw pixels: the map would be one of the preprocessing, too"
-        raise error("E0880", message, status=2, help="explain its SPEC, or a file without `--embed-preprocess`")
 
 
 def of_model(predictor: Predictor, options: Options) -> Explainer:
     """Return an ONNX file in ONNX Runtime, for `cam` and `occlusion`. Raises E0880 if the method cannot explain it."""
     model, metadata = predictor.model, predictor.model.facts.metadata
     shape, measure = next(iter(model.session.inputs.values()))[1:], metadata.get("output", "")
-    check_input(predictor)
     _check(predictor.name, shape, measure in ("image", "map"))
     runs = _Runs(predictor, options, shape, _sign(measure))
     cam = options.method == "cam"

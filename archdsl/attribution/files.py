@@ -30,7 +30,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 @dataclass(slots=True)
 class MapWriter:
     """Explains each sample of a prediction, and writes `NAME.METHOD.png` and `NAME.METHOD.npz` to `folder`,
-    below the subfolders of the sample.
+    in subfolders if names repeat.
 
     `explainer` and `recipe` are set, and the names of all samples reserved, before the first sample. `inputs` are files
     that no map may replace. Threads may call it at the same time.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archdsl.diagnostics import Diagnostic, escape_control
+from archdsl.shapes import format_shape
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Method: TypeAlias = Literal["cam", "gradcam", "occlusion"]
+
+
+COARSE = 4
+"""A map with fewer cells along an axis shows hardly more than a half or a corner of the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,13 @@ class Attribution:
 
     def overlay(self) -> Image.Image:
         """Return the map on the grey input, with its scale: one picture, a plot of a signal, or three slices of a
-        volume through the largest absolute value."""
+        volume through the largest absolute value. A coarse map is drawn as cells, not interpolated."""
         from archdsl.attribution.overlay import overlay
 
-        titles = (f"{self.class_name[:60]}  {self.score:.4g}  {self.measure}", self.how[:100], self.network[:60])
-        return overlay(self.map, self.sample, self.recipe, titles)
+        how = f"{self.how[:100]}, {format_shape(self.grid.shape)} cells"
+        titles = (f"{self.class_name[:60]}  {self.score:.4g}  {self.measure}", how, self.network[:60])
+        values = as_cells(self.grid, self.map.shape) if is_coarse(self.grid, self.map.shape) else self.map
+        return overlay(values, self.sample, self.recipe, titles)
 
     def data(self) -> dict[str, object]:
         """Return JSON data, without the values of the map."""
@@ -80,7 +87,7 @@ class Attribution:
 
     def text(self) -> str:
         """Return the class, the score and the range of the map in two lines."""
-        grid = " x ".join(map(str, self.grid.shape))
+        grid = format_shape(self.grid.shape)
         range_ = f"from {self.map.min():.4g} to {self.map.max():.4g}"
         name = f"{self.target}  {self.label}" if self.label is not None else self.class_name
         return (
@@ -92,6 +99,18 @@ class Attribution:
 
 def _shown(value: object) -> str:
     return " x ".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else ""
+
+
+def is_coarse(grid: npt.NDArray[np.floating], sizes: tuple[int, ...]) -> bool:
+    """Return whether a map of an input has so few cells along an axis that interpolation would hide this."""
+    return any(cells < min(COARSE, size) for cells, size in zip(grid.shape, sizes, strict=True))
+
+
+def as_cells(grid: npt.NDArray[np.floating], sizes: tuple[int, ...]) -> Array:
+    """Return a map of these sizes in which each cell has one value."""
+    for axis, size in enumerate(sizes):
+        grid = np.take(grid, np.arange(size) * grid.shape[axis] // size, axis)
+    return grid.astype(np.float32)
 
 
 def enlarged(grid: npt.NDArray[np.floating], sizes: tuple[int, ...]) -> Array:

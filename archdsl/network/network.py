@@ -316,8 +316,11 @@ class Network(Drawable):
 
         `weights` and `seed` as for `weights()`. The tensors of a file are mapped, not copied: do not change the file in
         place while the module is in use. On the device `meta` the module has shapes only, and nothing is allocated.
-        Raises E06xx if the weights do not match, E0801 without torch, E0803 for a device that torch cannot use.
+        Warns (UserWarning) about suspicious weights: W0606, W0624, W0625. Raises E06xx if the weights do not match,
+        E0801 without torch, E0803 for a device that torch cannot use.
         """
+        import warnings
+
         require_package("torch", "E0801", f"{install_command('torch')}; `to_source` and `to_onnx` do not need it")
         from archdsl.backends.torch.module import build, to_torch, usable_device
 
@@ -325,6 +328,9 @@ class Network(Drawable):
         values = self.weights(weights, seed)
         if weights is None and target is not None and target.type == "meta":
             return build(self.graph)
+        for note in values.notes if isinstance(weights, (str, os.PathLike)) else ():
+            if note.severity == "warning":
+                warnings.warn(f"{note.code}: {note.message}", stacklevel=2)
         module = to_torch(self.graph, values, own=weights is None or isinstance(weights, (str, os.PathLike)))
         return module if target is None else module.to(target)
 

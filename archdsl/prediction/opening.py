@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from archdsl.backends.onnx.half_precision import DTYPES, Precision
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range, check_type
+from archdsl.diagnostics.arguments import check_choice, check_flags, check_mappings, check_range
 from archdsl.network import Network, as_network, label_note
 from archdsl.network.checks import MAX_SEED
 from archdsl.progress import Watch, watched
@@ -20,7 +20,8 @@ from archdsl.runtime.model import check_unchanged, is_model, read_facts
 
 class ModelOptions(TypedDict, total=False):
     """How to compile a spec: `weights` and `seed` as `Network.weights`, `precision` (`fp32`, `fp16` or `bf16`), `args`
-    and `input` as `load`; `cam` as `Network.to_onnx`, also for a compiled model without these maps."""
+    and `input` as `load`; `cam` as `Network.to_onnx`, also for a compiled model without these maps; `bare`: without
+    the preprocessing inside a compiled model, so that the input is that of the network."""
 
     weights: str | Path | Mapping[str, object] | None
     seed: int | None
@@ -28,6 +29,7 @@ class ModelOptions(TypedDict, total=False):
     args: Mapping[str, object] | None
     input: str | Sequence[int] | None
     cam: bool
+    bare: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,14 @@ class ModelSource:
     args: Mapping[str, object] | None = None
     input: str | Sequence[int] | None = None
     cam: bool = False
+    bare: bool = False
 
     def __post_init__(self) -> None:
         check_mappings(args=self.args)
         if self.seed is not None:
             check_range("seed", self.seed, 0, MAX_SEED)
         check_choice("precision", self.precision, DTYPES)
-        check_type("cam", self.cam, "True or False", bool)
+        check_flags(cam=self.cam, bare=self.bare)
 
     @property
     def files(self) -> tuple[str | Path, ...]:
@@ -70,10 +73,16 @@ class ModelSource:
         )
         return True
 
+    @property
+    def _recompiled(self) -> bool:
+        """Whether a compiled model lacks maps that are needed, or contains preprocessing that must not be there."""
+        facts = read_facts(str(self.source)) if self.cam or self.bare else None
+        return facts is not None and (self.cam and not facts.has_class_maps or self.bare and facts.embedded)
+
     @contextmanager
     def opened(self, watch: Watch | None) -> Iterator[tuple[Path, tuple[Diagnostic, ...]]]:
         """The model file, which exists meanwhile, and notes on the network and the weights."""
-        if self.compiled and not (self.cam and not read_facts(str(self.source)).has_class_maps):
+        if self.compiled and not self._recompiled:
             yield Path(str(self.source)), ()
             return
         network = as_network(self.source, self.args, self.input)

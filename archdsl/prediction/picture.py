@@ -63,7 +63,7 @@ class PictureWriter:
         return PictureFile(path, pixels)
 
     def path(self, image: str, model: str) -> Path:
-        """Return the file of the picture of an image; of a frame, `NAME-FRAME.MODEL.png`, below its subfolders."""
+        """Return the file of the picture of an image, which is among those reserved."""
         if not is_folder(self.output):
             return self.output
         model = re.sub(r"[^A-Za-z0-9_-]+", "_", model)[:80]  # the name comes from the file and may contain anything

@@ -146,8 +146,11 @@ class PredictStream:
     @property
     def columns(self) -> Columns:
         """The columns of a table of the rows."""
-        types = {value.name: value.type for value in self.predictor.model.session.inference.get_outputs()}
-        return Columns(self.job.reading.top, {name: types[name] for name in self.job.reading.outputs})
+        found = self.predictor.model.session.inference.get_outputs()
+        top = self.job.reading.top
+        types, sizes = {value.name: value.type for value in found}, found[0].shape[1:]
+        classes = prod(sizes) if all(isinstance(size, int) for size in sizes) else top
+        return Columns(min(top, classes), {name: types[name] for name in self.job.reading.outputs})
 
     @property
     def info(self) -> ModelInfo:

@@ -6,6 +6,7 @@ Tests `attribution/files.py`, `attribution/explainer.py` and `cli/attribution.py
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 import archdsl
 from archdsl.attribution.explainer import METHODS
 from archdsl.attribution.files import MapWriter
+from archdsl.attribution.result import as_cells, is_coarse
 from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.prediction.result import Missed, Prediction
@@ -170,12 +172,32 @@ def test_signals_and_volumes(size: str, window: str, grid: tuple[int, ...], tmp_
             assert arrays["grid"].shape == (x.shape[1:] if method == "occlusion" else grid)
 
 
-def test_raw_pixels_are_not_explained(tmp_path: Path) -> None:
-    net = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 4, gap, fc 2]")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_file_with_its_preprocessing_is_explained_without_it(method: Any, tmp_path: Path) -> None:
+    """The oracle is the same network without the preprocessing inside."""
+    net = archdsl.loads("input: 3x8x8\nnet: [3x3 conv 4, gap, fc 2]\npreprocess: {resize: 8, crop: 8}")
+    Image.fromarray(np.roll(picture(), 3, 0)).resize((8, 8)).convert("RGB").save(tmp_path / "a.png")
     net.to_onnx(tmp_path / "raw.onnx", cam=True, embed_preprocess=True)
-    with pytest.raises(ArchError) as caught:
-        archdsl.attribute(tmp_path / "raw.onnx", np.zeros((8, 8, 3), np.uint8))
-    assert caught.value.diagnostics[0].code == "E0880"
+    found = archdsl.attribute(tmp_path / "raw.onnx", tmp_path / "a.png", method)
+    expected = archdsl.attribute(net, tmp_path / "a.png", method)
+    assert found.map.shape == (8, 8) and np.abs(found.map - expected.map).max() < 1e-5
+    with archdsl.attribute_stream(tmp_path / "raw.onnx", tmp_path / "a.png", tmp_path / "heat", method) as stream:
+        (row,) = stream
+    assert isinstance(row, Prediction) and row.file is not None
+    with np.load(row.file.path.with_suffix(".npz")) as arrays:
+        assert np.abs(arrays["map"] - expected.map).max() < 1e-5
+
+
+def test_a_map_of_few_cells_is_drawn_as_cells_with_a_note(tmp_path: Path) -> None:
+    net = archdsl.loads("input: 3x64x64\nnet: [3x3 conv 4 /32, gap, fc 2]")
+    found = archdsl.attribute(net, np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
+    (note,) = [note for note in found.notes if note.code == "N0886"]
+    assert "2 x 2 cells" in note.message and "larger input" in (note.help or "") and "2 x 2" in found.text()
+    cells = as_cells(found.grid, (64, 64))
+    assert np.array_equal(cells, found.grid.repeat(32, 0).repeat(32, 1))
+    assert is_coarse(found.grid, (64, 64)) and not is_coarse(np.zeros((2, 2)), (2, 2))
+    smooth = replace(found, grid=found.map).overlay()
+    assert not np.array_equal(np.asarray(found.overlay())[60:], np.asarray(smooth)[60:])
 
 
 def test_notes_on_the_image_are_kept(tmp_path: Path) -> None:

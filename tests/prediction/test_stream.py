@@ -31,7 +31,7 @@ from archdsl.cli import main
 from archdsl.cli.console import _Bar
 from archdsl.diagnostics import ArchError
 from archdsl.prediction.inputs import find_files
-from archdsl.prediction.picture import PictureWriter
+from archdsl.prediction.names import output_names
 from archdsl.prediction.predictor import open_predictor
 from archdsl.prediction.result import Missed, Prediction
 from archdsl.prediction.stream import in_order
@@ -532,19 +532,34 @@ def test_an_output_that_does_not_fit_the_options(options: list[object], message:
     assert result.exit_code == 2 and message in result.stderr
 
 
-def test_a_name_of_a_picture_belongs_to_one_image_in_all_shards(tmp_path: Path) -> None:
-    for name in ("a", "b", "out"):
+def test_pictures_of_one_name_are_in_subfolders_in_all_shards(tmp_path: Path) -> None:
+    for name in ("a", "b"):
         (tmp_path / name).mkdir()
         Image.open(CAT).resize((20, 20 if name == "a" else 10)).save(tmp_path / name / "x.png")
-    (tmp_path / "out" / "x.png").unlink()
     images = [tmp_path / "a", tmp_path / "b"]
     for shard in ("2/2", "1/2"):
         (row,) = archdsl.predict_stream("edge_filter", images, chunk=1, shard=shard, output=tmp_path / "out")
-        assert isinstance(row, Prediction if shard == "1/2" else Missed)
-    with Image.open(tmp_path / "out" / "x.edge_filter.png") as picture:
-        assert picture.size == (20, 20)
-    writer = PictureWriter(tmp_path / "out", False, False, ())
-    assert writer.path("/scans/x.dcm#12", "net").name == "x-12.net.png"
+        assert isinstance(row, Prediction)
+    for name, height in (("a", 20), ("b", 10)):
+        with Image.open(tmp_path / "out" / name / "x.edge_filter.png") as picture:
+            assert picture.size == (20, height)
+
+
+def test_names_of_pictures() -> None:
+    def names(*samples: str) -> list[str]:
+        return [path.as_posix() for path in output_names(samples).values()]
+
+    assert names("/a/x.dcm#12", "/b/y.nii.gz", "/c/1.2.840") == ["x-12", "y", "1.2.840"]
+    assert names("/a/c/x.png", "/a/d/x.png", "/a/d/y.png") == ["c/x", "d/x", "d/y"]
+    assert names("x.png", "x.jpg", "X.png", "x.png#1", "x-1.png") == ["x", "x.jpg", "X.png", "x-1", "x-1.png"]
+    assert names("../x.png", "x.png") == ["x", f"{Path.cwd().name}/x"], "never out of the folder"
+
+
+def test_a_table_has_no_columns_of_classes_that_do_not_exist(tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text("input: 3x8x8\nnet: [gap, fc 3]\n")
+    header = run("predict", spec, CAT, "--format", "csv").stdout.partition("\n")[0]
+    assert "class_3" in header and "class_4" not in header
 
 
 def test_values_that_are_not_finite_are_null(tmp_path: Path) -> None:

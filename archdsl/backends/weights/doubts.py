@@ -16,14 +16,17 @@ _STATISTICS = {"running_mean": 0.0, "running_var": 1.0}
 """The values of batch norms before the first step of a training."""
 
 
-def doubts(file: Path, weights: Weights) -> Iterator[Diagnostic]:
-    """Yield W0624 if the name of a file states another SHA-256, W0625 if no batch norm has seen an image."""
+def doubts(file: Path, weights: Weights, stated: str = "") -> Iterator[Diagnostic]:
+    """Yield W0624 if the name of a file states another SHA-256, W0625 if no batch norm has seen an image.
+
+    `stated` is what the file says of its weights: random ones of archdsl are expected to be untrained.
+    """
     name = file.name[:120]
     match = _HASHED.fullmatch(file.name)
     if match and file.is_file() and not (found := sha256(file)).startswith(match[1]):
         message = f"`{name}` is not the file that was published under this name: its SHA-256 begins with {found[:8]}"
         yield Diagnostic("W0624", message, severity="warning", help="download it again, or rename a file of your own")
-    if untrained(weights):
+    if untrained(weights) and not stated.startswith("random"):
         message = f"`{name}` is probably not trained: all batch norms have their initial statistics, mean 0, variance 1"
         yield Diagnostic("W0625", message, severity="warning", help="check where the file comes from")
 

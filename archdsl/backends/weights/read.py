@@ -74,8 +74,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a file of safetensors, torch (zipped or older), pickled NumPy arrays or npz, or a folder or index of shards.
 
     Tensors are mapped if the format allows, and arrays are converted when accessed. Nothing needs torch. Python objects
-    beside the tensors are set aside, with a note; a whole module is read as its state_dict. Notes also warn about a file
-    that is not what its name says (W0624), or that nobody trained (W0625).
+    beside the tensors are set aside, with a note; a whole module is read as its state_dict. Notes also warn about a
+    file that is not what its name says (W0624), or that nobody trained (W0625).
 
     Raises E0601 if the file is damaged, harmful, of another format, or contains no weights, E0602 if a tensor is larger
     than its data, E0607 if the file cannot be read.
@@ -91,7 +91,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise _unreadable(file, failure) from failure
     if not found.entries:
         raise next(iter(found.problems.values()), broken(file, "it contains no tensors with names"))
-    notes = (*found.notes, *doubts(file, found))
+    stated = safetensors.metadata(file).get("weights", "") if found.format == "safetensors" else ""
+    notes = (*found.notes, *doubts(file, found, stated))
     return Checkpoint(found.entries, found._source, notes, found.problems, found.places, found.format)
 
 
