@@ -7,6 +7,25 @@ from pathlib import Path
 
 from archdsl.diagnostics import error
 
+USES = {
+    "torch": "PyTorch modules, .pth weights",
+    "cpu": "archdsl predict",
+    "torchvision": "weights and transforms of torchvision",
+    "timm": "weights of timm",
+    "hub": "weights of Hugging Face",
+    "plot": "charts",
+    "pdf": "drawings as PDF",
+    "store": "images in a store, s3://",
+    "parquet": "tables as Parquet",
+    "ray": "archdsl predict on a cluster",
+    "mcp": "archdsl mcp",
+    "serve": "archdsl watch, and mcp over HTTP",
+    "office": "drawings as PowerPoint files",
+    "dicom": "DICOM files",
+    "nifti": "NIfTI files",
+    "lsp": "editors",
+}
+"""What each extra is for."""
 EXTRAS = {
     "onnxruntime": "cpu",
     "torch": "torch",

@@ -32,7 +32,13 @@ class Range(click.IntRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         from archdsl.diagnostics.arguments import check_range
 
-        number = int(click.INT.convert(value, param, ctx))
+        try:
+            number = int(click.INT.convert(value, param, ctx))
+        except click.BadParameter as problem:
+            unit = " of millimetres" if param is not None and param.metavar == "MM" else ""
+            raise click.BadParameter(
+                f"{problem.message} Write a whole number{unit}, without a unit.", ctx, param
+            ) from None
         check_range(_parameter(param), number, self.min or 0, self.max or 0)
         return number
 

@@ -91,7 +91,8 @@ def sample_name(sample: Sample) -> str:
 
 
 def find_files(inputs: Sequence[str | os.PathLike[str]], full: bool = True) -> list[Entry]:
-    """List the entries of the inputs, in order; those of a folder in the order of their names' bytes.
+    """List the entries of the inputs, in order; those of a folder in the order of their names' bytes. (`find_samples`
+    puts series of slices after them.)
 
     An input is a file, a folder (with its subfolders), a glob, `@FILE` (a name per line, or separated by NUL), `-` (the
     same from standard input), or a URL of fsspec. The names of a list are files or folders, never globs or URLs: a file

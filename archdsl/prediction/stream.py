@@ -215,7 +215,8 @@ class PredictStream:
     @property
     def summary(self) -> str:
         """The rows so far in one line."""
-        return ", ".join(f"{count:,} {what}" for what, count in self.counts.items() if count or what == "images")
+        counts = [(count, what) for what, count in self.counts.items() if count or what == "images"]
+        return ", ".join(f"{count:,} {'image' if (count, what) == (1, 'images') else what}" for count, what in counts)
 
     @property
     def placement(self) -> str:

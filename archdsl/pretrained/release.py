@@ -82,7 +82,8 @@ def unknown(message: str, help: str = "") -> ArchError:
 
 
 def unavailable(what: str, why: str, help: str = "") -> ArchError:
-    """E0622: weights cannot be fetched."""
+    """E0622: weights cannot be fetched. The way out is always a file from another machine."""
+    help = "; or ".join(filter(None, (help, "download the file on another machine, and name it: `--weights FILE`")))
     return error("E0622", f"cannot fetch `{what[:200]}`: {why[:200]}", status=2, help=help)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.diagnostics.arguments import check_choice
-from archdsl.packages import install_command
+from archdsl.packages import EXTRAS, USES, install_command
 from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 from archdsl.version import __version__
@@ -23,13 +23,10 @@ from archdsl.version import __version__
 FORMATS = ("text", "json")
 PROBE_LIMIT_S = 60.0
 """This long because TensorRT builds an engine before it runs a model."""
-_OPTIONAL = {
-    "torch": ("torch", "PyTorch modules, .pth weights"),
-    "onnxruntime": ("cpu", "archdsl predict"),
-    "svg2pdf-py": ("pdf", "drawings as PDF"),
-    "python-pptx": ("office", "drawings as PowerPoint files"),
-}
-"""For each optional package, the extra that installs it and its use."""
+_DISTRIBUTIONS = {"pptx": "python-pptx"}
+"""The distribution of a package, if it has another name."""
+_ADVISED = ("torch", "onnxruntime")
+"""Optional packages that most readers need; the table names the extras of the others."""
 _DRIVER = """
 import ctypes, sys
 driver, version = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"), ctypes.c_int()
@@ -130,9 +127,10 @@ def _library() -> str:
 def _packages() -> Iterator[Package]:
     for name in _required():
         yield Package(name, _version(name), True, "archdsl itself", install_command())
-    for name, (extra, used_for) in _OPTIONAL.items():
+    for module, extra in EXTRAS.items():
+        name = _DISTRIBUTIONS.get(module, module.replace("_", "-"))
         version = _version(name) if name != "onnxruntime" else next(iter(_runtimes()), None)
-        yield Package(name, version, False, used_for, install_command(extra))
+        yield Package(name, version, False, USES[extra], install_command(extra))
 
 
 def _required() -> list[str]:
@@ -257,7 +255,7 @@ def _advice(
             f"pip uninstall {' '.join(r.split()[0] for r in runtimes)}, then install only one"
         )
     for package in packages:
-        if not package.required and package.version is None:
+        if package.name in _ADVISED and package.version is None:
             yield f"for {package.used_for}: {package.install}"
     for provider in providers:
         if not provider.works and provider.name.startswith(("CUDA", "Tensorrt")):

@@ -37,7 +37,8 @@ def raw_pixels(source: str | os.PathLike[str] | Source) -> Prepared:
     try:
         image = _in_8_bits(pixels)
     except Unusable as problem:
-        raise unreadable(sample, str(problem), "save it with 8 bits") from None
+        help_ = "save it with 8 bits, or use a file without `--embed-preprocess`, which reads all bits"
+        raise unreadable(sample, f"{problem}: {help_}") from None
     values: Any = np.asarray(image.convert("RGB"))[None]
     notes = (Diagnostic("N0804", f"{sample.short}: {note}", severity="note") for note in pixels.notes)
     return Prepared(values, tuple(notes))

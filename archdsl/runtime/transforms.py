@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from archdsl.diagnostics import error
+from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import check_type
 from archdsl.packages import require_package
 from archdsl.runtime.images import Pixels, Source, Unusable, Wanted, as_source, read, scan, unreadable
@@ -52,9 +52,9 @@ class ImageTransform:
         pixels, source = _opened(image, wanted(self.recipe, self.sizes, self.channels))
         return prepared(pixels, self.recipe, self.sizes, source, self.channels)
 
-    def for_training(self) -> Callable[[Any], torch.Tensor]:
-        """Return torchvision's transforms for training: a random crop that is resized to the input, a random flip,
-        and this recipe's colours and normalisation.
+    def for_training(self, scale: tuple[float, float] = (0.08, 1.0)) -> Callable[[Any], torch.Tensor]:
+        """Return torchvision's transforms for training: a random crop (of a part of the area in the range `scale`)
+        that is resized to the input, a random flip, and this recipe's colours and normalisation.
 
         Raises E0806 if the network has no fixed input size, E0807 without torchvision.
         """
@@ -73,7 +73,7 @@ class ImageTransform:
         mode = InterpolationMode(recipe.interpolation)
         steps: list[Any] = [partial(_coloured, recipe=recipe), v2.ToImage()]
         steps += [] if recipe.layout == "L" else [v2.RGB()]
-        steps += [v2.RandomResizedCrop(fixed, interpolation=mode, antialias=True), v2.RandomHorizontalFlip()]
+        steps += [v2.RandomResizedCrop(fixed, scale, interpolation=mode, antialias=True), v2.RandomHorizontalFlip()]
         steps += [v2.ToDtype(torch.float32, scale=True)]
         steps += [_reversed] if recipe.layout == "BGR" else []
         mean, std = ([value / recipe.scale for value in values] for values in (recipe.mean, recipe.std))
@@ -86,7 +86,11 @@ def _opened(value: Any, need: Wanted) -> tuple[Pixels, Source]:
     if isinstance(value, (str, os.PathLike, Source)):
         source = as_source(value)
         source = _series(source) if need.volume and source.path.is_dir() else source
-        return read(source, need), source
+        try:
+            return read(source, need), source
+        except ArchError as problem:  # without a row of a table, only the error can name the folder
+            at = f"the path is `{source.name[-400:]}`"
+            raise ArchError((replace(d, notes=(*d.notes, at)) for d in problem.diagnostics), problem.status) from None
     source = Source("the image", (Path("the image"),))
     if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
         try:

@@ -30,6 +30,9 @@ def library_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "specs"
 
 
+WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt")
+
+
 def library_files() -> list[Path]:
     return sorted(p for s in SUFFIXES for p in library_folder().glob(f"*{s}"))
 
@@ -51,6 +54,11 @@ def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
     if location is None:
         near = closest(path, _names_safely())
         hint = suggestion(path, near, _names_safely()) if near else "`archdsl list` lists them all"
+        if path.lower().endswith(WEIGHTS_SUFFIXES):
+            hint = f"weights need a spec: `NAME.yaml`, with `--weights {path[:80]}`"
+            raise error("E0205", f"`{path[:80]}` is the name of a weights file, not of a network", help=hint)
+        if re.search(r"\.[A-Za-z]+$", path) and not os.path.exists(path):
+            raise error("E0205", f"no such file: `{path[:80]}`", status=2, help="SPEC ends in .yaml, a model in .onnx")
         if os.path.exists(path):
             hint = f"to read a file, write `./{path}` or `{path}.yaml`"
         raise error("E0205", f"the library has no network `{path[:80]}`", help=hint)

@@ -11,7 +11,9 @@ import io
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -379,7 +381,32 @@ def test_doctor() -> None:
     for said in (f"archdsl {archdsl.__version__}", "ok  numpy", "ok  CPUExecutionProvider", "drawing"):
         assert said in result.stdout
     report = json.loads(run("doctor", "--format", "json").stdout)
+    extras = {package["install"].partition("[")[2].partition("]")[0] for package in report["packages"]} - {""}
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert extras == declared.keys() - {"gpu", "docs", "test"}, "each extra of a reader is in the table"
+    assert "pydicom" in result.stdout and "pyarrow" in result.stdout
     assert {"name": "CPUExecutionProvider", "works": True, "detail": "ran Conv, MatMul, MaxPool"} in report["providers"]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("predict", "xray.pth", "a.png"), "weights need a spec: `NAME.yaml`, with `--weights xray.pth`"),
+        (("predict", "xray.onx", "a.png"), "no such file: `xray.onx`"),
+        (("diagram", "lenet5", "--width", "85mm"), "Write a whole number of millimetres, without a unit."),
+        (("diagram", "lenet5", "--dpi", "8.5"), "Write a whole number, without a unit."),
+        (
+            ("compile", "resnet18", "--offline", "--weights", "torchvision:IMAGENET1K_V1"),
+            "download the file on another machine, and name it",
+        ),
+    ],
+)
+def test_errors_name_the_way_out(args: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("ARCHDSL_CACHE", str(tmp_path))
+    result = run(*args)
+    assert result.exit_code and says in result.stderr
 
 
 def test_what_the_doctor_advises() -> None:

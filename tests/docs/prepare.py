@@ -155,10 +155,10 @@ def guides_transfer(folder: Path) -> None:
     """Weights under the names of torchvision's ResNet-18, and grey images of three classes in a folder each."""
     _torchvision(folder, "resnet18")
     draw = np.random.default_rng(0)
-    for part, count in (("train", 6), ("test", 2)):
-        for kind, finding in enumerate(FINDINGS):
-            for number in range(count):
-                _save(_image(draw, 80, kind), folder / part / finding / f"{number:03}.png")
+    for kind, finding in enumerate(FINDINGS):
+        for number in range(8):
+            name = f"patient{number // 2 + 4 * kind:02}-{number % 2}.png"
+            _save(_image(draw, 80, kind), folder / "lungs" / finding / name)
 
 
 def guides_triton(folder: Path) -> None:

@@ -829,7 +829,7 @@ def test_filters_for_other_channels_are_those_of_timm(channels: int) -> None:
     wanted = adapt_input_conv(channels, SD["conv1.conv.weight"])
     np.testing.assert_array_equal(weights["conv1.conv.weight"], wanted.numpy())
     np.testing.assert_array_equal(weights["fc.weight"], SD["fc.weight"].numpy())
-    assert "1 filters adapted" in weights.notes[0].message and weights.source == "given; input adapted"
+    assert "1 filter adapted" in weights.notes[0].message and weights.source == "given; input adapted"
     with pytest.raises(ArchError, match="`--adapt-input`"):
         network.weights(SD)
 

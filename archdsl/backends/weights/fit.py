@@ -78,7 +78,7 @@ def fit(
     changes = ""
     if reading.adapt_input:
         entries, count = adapted(entries, graph, fresh)
-        notes.append(_note(f"{count or 'no'} filters adapted to the channels of the input"))
+        notes.append(_note(f"{count or 'no'} filter{'s' * (count != 1)} adapted to the channels of the input"))
         changes += "; input adapted" if count else ""
     if inflate is not None:
         entries, count = inflated(entries, graph, inflate, fresh)

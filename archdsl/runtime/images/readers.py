@@ -61,6 +61,14 @@ def recognised(path: Path) -> Format | None:
     return next((row for row in FORMATS if any(head[at:].startswith(magic) for magic, at in row.magics)), None)
 
 
+_ARRAY = "pass an array of the input's shape without the batch: `numpy.save` writes it"
+_HELP = {
+    2: "pass images: PNG, JPEG, TIFF or DICOM; or a network for volumes",
+    3: "pass volumes: NIfTI, or a folder with the DICOM files of a series; or a network for images",
+}
+"""How to get an input, by the number of the network's spatial axes; for others it is an array."""
+
+
 def read(source: Source, wanted: Wanted) -> Pixels:
     """Decode a sample. Raises E0804 if it cannot be read, E0806 if it has other axes, E0812 if slices are no volume."""
     try:
@@ -69,7 +77,5 @@ def read(source: Source, wanted: Wanted) -> Pixels:
         return FORMATS[-1].read(source, wanted)  # which raises the error that says why
     if wanted.axes not in row.axes:
         message = f"`{source.short}` is {row.holds}; the network's input is {KINDS[wanted.axes].noun}"
-        raise error(
-            "E0806", message, help="pass an array of the input's shape without the batch: `numpy.save` writes it"
-        )
+        raise error("E0806", message, help=_HELP.get(wanted.axes, _ARRAY))
     return row.read(source, wanted)
