@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast
 
 from archdsl.axes import is_picture
-from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.diagnostics import ArchError, Diagnostic
 from archdsl.diagnostics.arguments import (
     check_callables,
     check_flags,
@@ -234,23 +234,22 @@ class Network(Drawable):
         return self.to_torch()
 
     def transforms(
-        self, train: bool = False, weights: Weights | None = None, scale: tuple[float, float] = (0.08, 1.0)
+        self, train: bool = False, weights: Weights | None = None, least_area: float = 0.08
     ) -> Callable[[Any], torch.Tensor]:
         """Return the preprocessing of `predict` as a function from an image to a tensor, `(C, H, W)`.
 
         It takes PIL images, arrays of type uint8, `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, and paths. With `train` it
         crops and flips at random (`torchvision.transforms.v2`), with the same colours; a crop has a part of the image's
-        area in the range `scale`, by default only 8 % or more, as in ImageNet's training. `weights`, the result of
+        area that is at least `least_area`, by default only 8 % as in ImageNet's training. `weights`, the result of
         `weights()`, replace the spec's preprocessing by their own if they have one. Raises E0806 if the input is not
-        an image, E0002 for a wrong `scale`.
+        an image, E0002 for a wrong `least_area`.
         """
         from archdsl.network.trial import image_transform
 
         check_flags(train=train)
-        if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
-            raise error("E0002", f"`scale` cannot be {scale!r:.60}: the least and the largest part, such as (0.8, 1.0)")
+        check_range("least_area", least_area, 0.01, 1, whole=False)
         transform = image_transform(self, self.recipe, weights)
-        return transform.for_training(scale) if train else transform
+        return transform.for_training(least_area) if train else transform
 
     # --- artefacts ---------------------------------------------------------------------------------------
 

@@ -52,8 +52,8 @@ class ImageTransform:
         pixels, source = _opened(image, wanted(self.recipe, self.sizes, self.channels))
         return prepared(pixels, self.recipe, self.sizes, source, self.channels)
 
-    def for_training(self, scale: tuple[float, float] = (0.08, 1.0)) -> Callable[[Any], torch.Tensor]:
-        """Return torchvision's transforms for training: a random crop (of a part of the area in the range `scale`)
+    def for_training(self, least_area: float = 0.08) -> Callable[[Any], torch.Tensor]:
+        """Return torchvision's transforms for training: a random crop (of at least this part of the area)
         that is resized to the input, a random flip, and this recipe's colours and normalisation.
 
         Raises E0806 if the network has no fixed input size, E0807 without torchvision.
@@ -73,7 +73,10 @@ class ImageTransform:
         mode = InterpolationMode(recipe.interpolation)
         steps: list[Any] = [partial(_coloured, recipe=recipe), v2.ToImage()]
         steps += [] if recipe.layout == "L" else [v2.RGB()]
-        steps += [v2.RandomResizedCrop(fixed, scale, interpolation=mode, antialias=True), v2.RandomHorizontalFlip()]
+        steps += [
+            v2.RandomResizedCrop(fixed, (least_area, 1.0), interpolation=mode, antialias=True),
+            v2.RandomHorizontalFlip(),
+        ]
         steps += [v2.ToDtype(torch.float32, scale=True)]
         steps += [_reversed] if recipe.layout == "BGR" else []
         mean, std = ([value / recipe.scale for value in values] for values in (recipe.mean, recipe.std))

@@ -117,3 +117,25 @@ def test_what_has_no_transforms() -> None:
         with pytest.raises(ArchError) as caught:
             make()
         assert caught.value.diagnostics[0].code == "E0806"
+
+
+def test_crops_of_training_have_the_least_area() -> None:
+    """A crop of the whole area shows all of the image: its mean stays, which crops of 8 % do not keep."""
+    net = archdsl.loads("input: 1x32x32\nnet: [3x3 conv 4, gap, fc 2]\npreprocess: {layout: L}")
+    image = np.zeros((32, 32), np.uint8)
+    image[:4] = 255
+    torch.manual_seed(0)
+    for least, spread in ((1.0, 0.01), (0.08, 1.0)):
+        means = [float(net.transforms(train=True, least_area=least)(image).mean()) for _ in range(20)]
+        assert (max(means) - min(means) < 0.01) == (spread < 1)
+    with pytest.raises(ArchError) as caught:
+        net.transforms(train=True, least_area=2)
+    assert caught.value.diagnostics[0].code == "E0002"
+
+
+def test_an_error_of_a_file_names_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    for train in (False, True):
+        with pytest.raises(ArchError) as caught:
+            archdsl.load("resnet18").transforms(train=train)(str(tmp_path / "broken.jpg"))
+        assert str(tmp_path / "broken.jpg") in str(caught.value)

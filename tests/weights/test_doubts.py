@@ -1,4 +1,7 @@
-"""W0624 and W0625: files that are probably not the weights that their reader expects."""
+"""W0624 and W0625: files that are probably not the weights that their reader expects.
+
+Tests `backends/weights/doubts.py`.
+"""
 
 from __future__ import annotations
 
