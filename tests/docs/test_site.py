@@ -64,6 +64,8 @@ def browser() -> Iterator[tuple[Any, str, list[str]]]:
         ("E0412", "reference/diagnostics/E0412.html"),
         ("receptive field", "article.html"),
         ("dilation", "ops.html"),
+        ("how many parameters does my network have", "questions.html"),
+        ("feature map", "glossary.html"),
         ("--shard", "reference/cli/predict.html"),
         ("predict_stream", "reference/python/predict_stream.html"),
     ],
