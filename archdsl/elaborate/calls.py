@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from archdsl.diagnostics import ArchError, CallSite, Label, did_you_mean, error
+from archdsl.elaborate.merges import is_node, merge_of
 from archdsl.elaborate.op_nodes import op
 from archdsl.elaborate.place import Context, Member, Output, ScopePlace, VisibleNames
 from archdsl.elaborate.walk import Walker
@@ -67,13 +68,10 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
     try:
         value = ctx.env(name)
     except KeyError:
-        if _is_node(name, ctx.frame):
-            raise error(
-                "E0301",
-                f"`{name}` is a node of this network, not an op or a block",
-                syntax.call.name_span,
-                help=f"to read it, write `<- {name}` after an op; to run it once more, write `again {name}`",
-            ) from None
+        if is_node(name, ctx.frame):
+            help_, fixes = merge_of(name, syntax.call.name_span)
+            what = f"`{name}` is a node of this network, not an op or a block"
+            raise error("E0301", what, syntax.call.name_span, help=help_, fixes=fixes) from None
         raise error(
             "E0301", f"unknown op or block `{name[:60]}`", syntax.call.name_span, help=suggest_op(name, walker.blocks)
         ) from None
@@ -85,15 +83,6 @@ def callee(walker: Walker, syntax: CallSyntax, ctx: Context) -> str:
             help=suggest_op(value, walker.blocks) if isinstance(value, str) else "",
         )
     return value
-
-
-def _is_node(name: str, frame: VisibleNames | None) -> bool:
-    """Whether a name is that of an earlier node."""
-    while frame is not None:
-        if name in frame.names and name != "input":
-            return True
-        frame = frame.parent
-    return False
 
 
 def _op_call(syntax: CallSyntax, op: type[Op]) -> OpSyntax:

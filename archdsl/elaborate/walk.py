@@ -16,6 +16,7 @@ from archdsl.diagnostics import ArchError, Origin, error
 from archdsl.elaborate.build import SEVERAL, FirstRun, GraphBuilder, chain_notes
 from archdsl.elaborate.limits import MAX_DEPTH, too_deep
 from archdsl.elaborate.make import OpMaker
+from archdsl.elaborate.merges import check_product
 from archdsl.elaborate.place import (
     Context,
     Counter,
@@ -174,6 +175,7 @@ class Walker:
 
     def _repeat(self, syntax: SyntaxNode, place: ScopePlace, cursor: int, ctx: Context) -> Output:
         assert syntax.repeat is not None
+        check_product(syntax, ctx)
         count = self.count(syntax.repeat, ctx.env)
         if syntax.sources is not None and len(syntax.sources) > 1:
             raise error(

@@ -11,6 +11,7 @@ from typing import Any
 
 from archdsl.axes import without_axes
 from archdsl.diagnostics import closest, did_you_mean, suggestion
+from archdsl.language.keys import HEADS
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 
@@ -62,6 +63,12 @@ def op_elsewhere(word: str) -> str:
     return ELSEWHERE.get(name) or ELSEWHERE.get(bare) or (bare if axes and known else "")
 
 
+def head_help(head: str) -> str:
+    """Return how to write a head word that is written as a call."""
+    more = ", repeat: 2" * (head == "dense")
+    return f"`{head}` is a key of a mapping, as in `{{{head}: [3x3 conv 64 relu, 3x3 conv 64]{more}}}`"
+
+
 def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     """Return `did you mean ...?` for a word that is neither an op nor a block, or else a list of the ops."""
     from archdsl.language.foreign.missing import why_missing
@@ -69,6 +76,8 @@ def suggest_op(name: str, blocks: Collection[str] = ()) -> str:
     reason = why_missing(name)
     if reason:
         return reason
+    if name in HEADS and name not in OPS_BY_NAME:
+        return head_help(name)
     best = op_elsewhere(name) or closest(name, [*blocks, *OPS_BY_NAME])
     if best is not None:
         return suggestion(name, best, [*blocks, *OPS_BY_NAME])
@@ -108,6 +117,8 @@ def explain_unknown_op(name: str, rest: Sequence[str], blocks: Collection[str], 
         return _block_hint(head, name, rest, window)
     if not _NAME.fullmatch(head):
         return _explain_typing_error(name, rest)
+    if name == "x" and window.isdigit():
+        return f"`{window} * ...` repeats a node"
     help_ = suggest_op(head, blocks)
     if rest and rest[0] in OPS_BY_NAME and not help_.startswith("did"):
         return f"a node starts with its op or a window: `3x3 {rest[0]} ...`"

@@ -10,6 +10,8 @@ from typing import TypeVar
 from archdsl.diagnostics import (
     ArchError,
     Diagnostic,
+    Edit,
+    Fix,
     Label,
     Proposal,
     Report,
@@ -19,6 +21,7 @@ from archdsl.diagnostics import (
     closest,
     did_you_mean,
     error,
+    suggestion,
 )
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
@@ -48,6 +51,10 @@ from archdsl.language.validate import plain, validate
 from archdsl.ops import OPS_BY_NAME
 from archdsl.source import Entry, Map, Scalar, Seq, Tree, collector_paused
 
+_CLAIMS_ELSEWHERE = {
+    **dict.fromkeys(("flops", "gflops", "mflops"), "write `macs`, the number of multiply-adds: FLOPs are 2 x MACs"),
+    **dict.fromkeys(("layers", "num_layers"), "write `depth`, the most layers with weights on one path"),
+}
 STRUCTURE = ("input", "axes", "args", "defaults", "blocks")
 """Sections whose errors would cause follow-up errors in nodes: their errors are reported alone."""
 T = TypeVar("T")
@@ -184,14 +191,8 @@ class _DocumentBuilder:
             if name not in TOP_LEVEL and name not in nodes:
                 harmless = name == self.net_key or not self._follows_up(name)
                 report = self.faults if harmless else self.report
-                report.add(
-                    Diagnostic(
-                        "E0201",
-                        f"`{name}` is not a key of a spec",
-                        entry.key.span,
-                        help=_key_help(name, entry),
-                    )
-                )
+                help_, what = _key_help(name, entry), f"`{name}` is not a key of a spec"
+                report.add(Diagnostic("E0201", what, entry.key.span, help=help_, fixes=_input_fixes(help_, entry)))
         missing = [name for name in ("input", "net") if name not in self.tree.entries]
         others = [name for name in self.tree.entries if name not in TOP_LEVEL and name not in nodes]
         self.meant = {closest(_own_key(name), TOP_LEVEL) for name in others}
@@ -345,7 +346,7 @@ class _DocumentBuilder:
                         "E0201",
                         f"`{name}` is not a key of `claims`",
                         entry.key.span,
-                        help=did_you_mean(name, (*known, "source")),
+                        help=_CLAIMS_ELSEWHERE.get(name.lower()) or did_you_mean(name, (*known, "source")),
                     )
                 )
                 continue
@@ -405,7 +406,18 @@ def _key_help(name: str, entry: Entry) -> str:
     impossible = MAPPINGS if single and entry.value.span.text else () if single else SINGLE
     meant = _own_key(name)
     known = [key for key in TOP_LEVEL if key not in impossible] if closest(meant, TOP_LEVEL) else TOP_LEVEL
-    return key_help(name, entry) or did_you_mean(meant, known)
+    help_ = key_help(name, entry)
+    return help_ or (did_you_mean(meant, known) if meant == name else suggestion(name, meant, known))
+
+
+def _input_fixes(help_: str, entry: Entry) -> tuple[Fix, ...]:
+    """The fix for a help of the form `input: 3x224x224`: it writes the key, and the sizes if they are other ones."""
+    match = re.match(r"write `input: ([\dx]+)`", help_)
+    if match is None:
+        return ()
+    same = entry.value.span.text == match[1]
+    sizes = () if same else (Edit(entry.value.span, match[1]),)
+    return (Fix(f"write `input: {match[1]}`", (Edit(entry.key.span, "input"), *sizes), safe=same),)
 
 
 def _first_key(tree: Map) -> Span:

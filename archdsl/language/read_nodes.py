@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from functools import partial
 from typing import Any, TypeVar
 
-from archdsl.diagnostics import ArchError, Diagnostic, Proposal, Report, Source, Span, did_you_mean, error
+from archdsl.diagnostics import ArchError, Diagnostic, Fix, Proposal, Report, Source, Span, did_you_mean, error
 from archdsl.language import expressions
 from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op, words_of
@@ -385,13 +385,22 @@ def _near_head(name: str) -> str:
 def _unknown_keys(tree: Map, head: str) -> list[Diagnostic]:
     known = COMPOSITE_KEYS[head]
     own = [k for k in known if k != head and k not in COMMON_KEYS]
-    return [
-        Diagnostic(
-            "E0201", f"`{name}` is not a key of `{head}`", entry.key.span, help=did_you_mean(name, [*own, *COMMON_KEYS])
-        )
-        for name, entry in tree.entries.items()
-        if name not in known
-    ]
+    out = []
+    for name, entry in tree.entries.items():
+        if name not in known:
+            help_, fixes = _arguments_of_call(tree, head, name)
+            help_ = help_ or did_you_mean(name, [*own, *COMMON_KEYS])
+            what = f"`{name}` is not a key of `{head}`"
+            out.append(Diagnostic("E0201", what, entry.key.span, help=help_, fixes=fixes))
+    return out
+
+
+def _arguments_of_call(tree: Map, head: str, name: str) -> tuple[str, tuple[Fix, ...]]:
+    if head != "call":
+        return "", ()
+    from archdsl.language.foreign.almost import call_with_arguments
+
+    return call_with_arguments(tree, name)
 
 
 def _not_a_node(scalar: Scalar, key: Span | None) -> ArchError:

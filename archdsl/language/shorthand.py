@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from archdsl.diagnostics import ArchError, Edit, Fix, Label, closest, did_you_mean, error
+from archdsl.diagnostics import ArchError, Edit, Fix, Label, Proposal, closest, did_you_mean, error
 from archdsl.language.hints import explain_unknown_op, suggest_field, values_help
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
@@ -262,7 +262,7 @@ def _check_word(scalar: Scalar, word: Word, op: type[Op], written: Mapping[str, 
         _need_field(scalar, op, "stride", word, "no stride")
     elif field:
         if field[1] not in ("norm", "act"):
-            _need_field(scalar, op, field[1], word)
+            _need_field(scalar, op, field[1], word, written=written)
         if field.end() == len(word.text):
             raise error("E0302", f"expected a value after `{word.text}`", where)
     elif _is_norm(word, op) and "act" in written and written["act"].text in OPS_BY_NAME:
@@ -328,13 +328,19 @@ def _is_norm(word: Word, op: type[Op]) -> bool:
     return word.text not in op.flags and word.text in OPS_BY_NAME and OPS_BY_NAME[word.text].role == "norm"
 
 
-def _need_field(scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "") -> None:
+def _need_field(
+    scalar: Scalar, op: type[Op], name: str, word: Word, message: str = "", written: Mapping[str, Word] | None = None
+) -> None:
     if name not in op.model_fields:
+        help_ = suggest_field(name, [*op.model_fields, "norm", "act"], word.text.partition("=")[2])
+        meant = help_.right if isinstance(help_, Proposal) else ""
+        if meant and (meant in (written or ()) or f" {meant}=" in scalar.text):
+            help_ = f"`{meant}` has the same meaning and is set in this node: remove one of them"
         raise error(
             "E0309",
             f"`{op.name}` has {message or f'no field `{name}`'}",
             scalar.part(word.start, word.end),
-            help=suggest_field(name, [*op.model_fields, "norm", "act"], word.text.partition("=")[2]),
+            help=help_,
         )
 
 

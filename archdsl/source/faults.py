@@ -19,6 +19,15 @@ def quote_help(text: str = "f(1, 2)", part: bool = False, listed: bool = True) -
     return f'quote it: "{text}", or use block style, which needs no quotes: {style}'
 
 
+def reading(text: str) -> str:
+    """Return the mapping that `[gap, fc 10] <- stem` means; empty for another text, or for several inputs."""
+    match = re.fullmatch(r"\s*([\[{].*[\]}])\s*<-\s*([\w.-]+)\s*", text)
+    if match is None:
+        return ""
+    headed = re.match(r"\{\s*(?:do|residual|inception|branches|dense|op|call)\s*:", match[1])
+    return f"{match[1][:-1].rstrip()}, from: {match[2]}}}" if headed else f"{{do: {match[1]}, from: {match[2]}}}"
+
+
 def too_deep(span: Span) -> ArchError:
     return error("E0106", f"nested deeper than {MAX_DEPTH} levels", span)
 

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-from archdsl.diagnostics import ArchError, Edit, Fix, Label, Proposal, Source, Span, error
+from archdsl.diagnostics import ArchError, Edit, Fix, Label, Proposal, Source, Span, error, replacing
 from archdsl.source.brackets import depths, unmatched
-from archdsl.source.faults import quote_help, tag_error, too_deep, word_span
+from archdsl.source.faults import quote_help, reading, tag_error, too_deep, word_span
 from archdsl.source.limits import MAX_DEPTH
 
 _NODE_KEYS = ("repeat", "as", "from", "when", "then")
@@ -197,9 +197,19 @@ class Syntax:
             help_ = f"to add keys to a node, write `{prefix}{{do: {node.strip()}, {line.strip()}: ...}}`"
             self.fail("a key is not allowed here: the line above already has a value", self.at, help=help_)
 
+    def read_by_list(self) -> None:
+        """Raise E0101 at `<-` after a list or a mapping, with the mapping to write."""
+        line = Span(self.source, self.text.rfind("\n", 0, self.at) + 1, (self.text + "\n").find("\n", self.at))
+        value = re.match(r"\s*(?:- )*(?:[\w.-]+:\s+)?([\[{].*?)\s*(?:\s#.*)?$", line.text)
+        if value and (write := reading(value[1])):
+            span = Span(self.source, line.start + value.start(1), line.start + value.end(1))
+            fixes = (replacing(span, write, safe=True),)
+            self.fail("a list or a mapping reads its input with `from`", self.at, help=f"write `{write}`", fixes=fixes)
+
     def misfit(self) -> NoReturn:
         """E0101 for a token that continues neither the collection around it nor an outer one."""
         if not self.first_on_line():
+            self.read_by_list()
             self.fail("unexpected text after a value", self.at, help="quote the whole value")
         what = "mapping" if "mapping" in self.context else "list"
         label = Label(word_span(self.source, self.opened), f"the {what} begins here")

@@ -62,6 +62,14 @@ FURTHER = {
     "no channels": ("E0426", "input: 8x8\nnet: {a: 3x3 conv 8}\n", False),
     "a list of defaults": ("E0202", "input: 3x8x8\ndefaults: {conv: [bn, relu]}\nnet: {a: 3x3 conv 8}\n", False),
     "a percentage": ("E0308", f"{HEAD}  a: dropout 50\n", False),
+    "a list with an input": ("E0101", f"{HEAD}  a: relu\n  b: [gap, fc 1] <- a # head\n", True),
+    "inputs": ("E0201", "inputs: 3x8x8\nnet: [relu]\n", True),
+    "inputs of another order": ("E0201", "inputs: (64, 64, 3)\nnet: [relu]\n", False),
+    "several inputs": ("E0201", "inputs: {a: 3x8x8, b: 3x8x8}\nnet: {c: 'add <- a, b'}\n", True),
+    "a call with a list": ("E0201", f"{HEAD}  a: {{call: b, args: [4]}}\nblocks: {{b(w): 3x3 conv w}}\n", True),
+    "a list of nodes": ("E0301", f"{HEAD}  a: relu\n  b: tanh\n  concat: [a, b]\n", True),
+    "a product of nodes": ("E0318", f"{HEAD}  a: relu\n  b: a * input\n", True),
+    "a dense block": ("E0318", f"{HEAD}  a: dense(4, b(4))\nblocks: {{b(w): 3x3 conv w}}\n", True),
     "one default of two": ("W0424", _DEFAULTS, False),
 }
 """Codes whose page shows another case: the code, a spec, and whether its fix is safe."""
@@ -142,6 +150,11 @@ def test_a_node_of_another_tool_is_a_guess_under_defaults(tmp_path: Path) -> Non
     assert not fixed(tmp_path, with_defaults).applied
     assert fixed(tmp_path, with_defaults).unsafe == 1
     assert fixed(tmp_path, with_defaults, unsafe=True).checked.status == 0
+
+
+@pytest.mark.parametrize("node", ["Dense(12, foo=3)", "3x3 conv 8 pad=same padding=1"])
+def test_a_node_that_would_lose_a_part_has_no_fix(node: str) -> None:
+    assert [d.fixes for d in found(f"{HEAD}  a: {node}\n")] == [()]
 
 
 def test_a_claim_is_never_changed(tmp_path: Path) -> None:

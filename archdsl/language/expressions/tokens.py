@@ -73,4 +73,5 @@ def instead_of(text: str) -> str:
     sizes = text.split("x")
     if sizes[1:] and all(sizes):
         return f"write a number for each axis as a list: `[{','.join(sizes)}]`"
-    return "`*` multiplies: write `2*x`"
+    parts = re.fullmatch(r"(\d+)([A-Za-z]\w{,19})", text)
+    return f"`*` multiplies: write `{parts[1]}*{parts[2]}`" if parts else "`*` multiplies: write `2*x`"

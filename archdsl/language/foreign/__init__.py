@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from archdsl.axes import axes_of
 from archdsl.diagnostics import ArchError, Diagnostic, Fix, Span, error, replacing
+from archdsl.language.foreign.almost import almost
 from archdsl.language.foreign.calls import TYPE_KEYS, Call, Hint, Unknown, fields_in, mapping_call, parse_call, plain
 from archdsl.language.foreign.convert import CURRENT, NOT_AN_OP, convert, join
 from archdsl.language.foreign.layers import find
@@ -96,8 +97,11 @@ def answered(problems: Sequence[Diagnostic], tree: Tree, context: Context) -> Ar
 def _fixes(answer: Answer, tree: Tree, certain: bool) -> tuple[Fix, ...]:
     """The fix that writes the answer in place of the node.
 
-    It is safe if nothing was guessed, and no `defaults` of the spec can change what an op does.
+    There is none if the answer drops a part of the node. It is safe if nothing was guessed, and no `defaults` of the
+    spec can change what an op does.
     """
+    if answer.lossy:
+        return ()
     source, text = tree.span.source, answer.write
     line = source.text[source.text.rfind("\n", 0, tree.span.start) + 1 : tree.span.start]
     if text[0] not in "[{" and "  # " not in text and not plain_safe(text, flow=any(char in line for char in "[{")):
@@ -164,6 +168,8 @@ def _answer_text(text: str, context: Context) -> Answer | None:
         answer = Answer(ascii_text, certain=True) if own else _answer_text(ascii_text, context)
         odd = next(c for c in text if c in LOOKALIKE)
         return answer and answer._replace(note=f"; `{odd}` is U+{ord(odd):04X}, {unicodedata.name(odd)}")
+    if (near := almost(text, context.blocks)) is not None:
+        return near
     merge = re.fullmatch(rf"(\w+)(?:\s+<-)?\s+({_NAMES}(?:[\s,]+{_NAMES})+)", text)
     if merge and merge[1] in OPS_BY_NAME and OPS_BY_NAME[merge[1]].arity[1] is None:
         return Answer(f"{merge[1]} <- {', '.join(re.findall(_NAMES, merge[2]))}")

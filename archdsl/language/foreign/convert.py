@@ -50,7 +50,7 @@ class Converted(NamedTuple):
         if unnamed:
             is_name = "is the name of a node" if len(unnamed) == 1 else "are the names of nodes"
             note += f"; {', '.join(map('`{}`'.format, unnamed))} {is_name} that you choose"
-        return Answer(nodes_text(layers, axes), self.tool, note)
+        return Answer(nodes_text(layers, axes), self.tool, note, lossy=bool(self.left_out))
 
 
 def convert(call: Call) -> Converted:

@@ -33,6 +33,8 @@ _REASONS: dict[str, str] = {
     "argmax topk sort": "`softmax` gives the probability of each class; the largest is chosen outside of the network",
     "cumsum fft fft2 fftn ifft rfft stft spectrogram dct where roll": _FUNCTION,
     "gather indexselect take": "`slice 0 16` selects channels, and `shuffle 2` reorders them",
+    "crop centercrop cropping": "a negative `pad` crops: `pad -4 <- a` removes 4 pixels at each side",
+    "sepconv separableconv": "write `[3x3 dwconv nobias, 1x1 conv 128]`",
     "stack": "`concat <- a, b` joins channels; no op adds an axis",
     "tile repeat repeatvector": "`concat <- a, a` repeats channels, `upsample 2` repeats pixels, and `2 * relu` a node",
     "globalaverage": "the mean over all pixels is `gap`",
@@ -48,7 +50,7 @@ _REASONS: dict[str, str] = {
     "resblock residualblock basicblock bottleneck bottleneckblock resnetblock identityblock convblock": _BLOCK.format(
         "resnet18"
     ),
-    "mbconv invertedresidual fusedmbconv sepconv": _BLOCK.format("efficientnet_b0"),
+    "mbconv invertedresidual fusedmbconv": _BLOCK.format("efficientnet_b0"),
     "seblock squeezeexcite squeezeexcitation selayer se": _BLOCK.format("se_resnet50"),
     "denseblock denselayer transitionlayer": _BLOCK.format("densenet121"),
     "inceptionblock inceptionmodule fire firemodule": _BLOCK.format("googlenet"),

@@ -80,6 +80,9 @@ def answer_words(text: str, axes: int = 0) -> Answer:
         if answer.write.startswith("["):
             raise Unknown
         return answer._replace(write=f"{counted[1]} * {answer.write}")
+    called = re.fullmatch(r"\w+\((.*)\)", text.strip(), re.DOTALL)
+    if called and not _FILLER.isdisjoint(re.findall(r"[^\W\d]\w*", called[1])):
+        raise Unknown  # the name of a block or of an argument
     text, repeat = _factors(text.strip(), axes)
     text = re.sub(r"\b(upsampl\w+) (?:x ?(\d)|(\d)x)$", r"\1 \2\3", text, flags=re.IGNORECASE)
     chain = re.fullmatch(r"((?:[A-Za-z_]\w*\()+)([^()]*)\)+", text)

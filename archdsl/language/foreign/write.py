@@ -30,6 +30,8 @@ class Answer(NamedTuple):
     note: str = ""
     certain: bool = False
     """Whether it is the node as written, with other characters."""
+    lossy: bool = False
+    """Whether it lacks arguments of the node."""
 
 
 def nodes_text(layers: Sequence[Layer], axes: int = 0) -> str:
