@@ -40,7 +40,7 @@ fields that receive bare values, in order; *Words* lists words that set a field.
 `conv`, `dwconv`, `deconv` and `fc`, a norm may come before it.
 
 Lines that would be empty (no parameters, multiply-accumulates, errors or source) are left out. MACs are for one sample;
-bias adds are not counted.
+bias adds are not counted. [Decision 5](decisions/05-counting.md) defines these figures, and the receptive field.
 """  # noqa: E501
 
 

@@ -16,6 +16,8 @@ from archdsl.language.document import Claim
 
 UNCHECKED = ("top1", "top5")
 NO_REASON = "no other way of counting that archdsl knows gives this figure"
+OR = "; or "
+"""Between several reasons for a difference."""
 _NUMBER = re.compile(r"(\d[\d,_]*)(?:\.(\d+))?\s*([kKMGTB%]?)", re.ASCII)
 _POWER: dict[str, int] = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
 
@@ -113,7 +115,8 @@ def _difference(verdict: Verdict) -> Diagnostic:
     right = formatted_as(claim.text, true)
     rounded = "" if right in (str(true), f"{true:,}") else " at this precision"
     notes = (f"claimed by {claim.source}",) if claim.source else ()
-    likely = (f"likely: {verdict.reason}",) if verdict.reason else ()
+    certainty = "possible" if OR in (verdict.reason or "") else "likely"
+    likely = (f"{certainty}: {verdict.reason}",) if verdict.reason else ()
     percentage = claim.text.endswith("%")
     if claim.note:
         message = f"`{claim.name}` is published as {claim.text}; it is {true:,}"

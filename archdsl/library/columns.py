@@ -106,23 +106,26 @@ def table(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> tuple[list
     return [c.title for c in chosen], [[c.cell(e) for c in chosen] for e in entries]
 
 
-def written(entries: Sequence[CatalogEntry], format: str, columns: Sequence[str]) -> str:
-    """Return the entries as `json` or `csv` with every field, or as `markdown` with these columns."""
+def written(
+    entries: Sequence[CatalogEntry], format: str, columns: Sequence[str], args: Mapping[str, str] | None = None
+) -> str:
+    """Return the entries as `json` or `csv` with every field, or `markdown` with these columns; JSON has `args`."""
     if format == "json":
-        return as_json(entries)
+        return as_json(entries, args)
     return as_csv(entries) if format == "csv" else as_markdown(entries, columns)
 
 
-def as_json(entries: Sequence[CatalogEntry]) -> str:
+def as_json(entries: Sequence[CatalogEntry], args: Mapping[str, str] | None = None) -> str:
     """Return JSON with one line for each entry."""
-    rows = ",\n  ".join(json.dumps(facts, ensure_ascii=False) for facts in to_json(entries))
+    rows = ",\n  ".join(json.dumps(facts, ensure_ascii=False) for facts in to_json(entries, args))
     return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")
 
 
-def to_json(entries: Sequence[CatalogEntry]) -> list[dict[str, Fact]]:
-    """Return the data of `--format json`: every field of each entry by name, None if unknown."""
+def to_json(entries: Sequence[CatalogEntry], args: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return the data of `--format json`: every field of each entry by name, None if unknown; `args` if any."""
     rows = [asdict(e) for e in entries]
-    return [{key: list(fact) if isinstance(fact, tuple) else fact for key, fact in row.items()} for row in rows]
+    more = {"args": dict(args)} if args else {}
+    return [{key: list(f) if isinstance(f, tuple) else f for key, f in row.items()} | more for row in rows]
 
 
 def as_csv(entries: Sequence[CatalogEntry]) -> str:

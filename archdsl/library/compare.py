@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.diagnostics.arguments import (
@@ -19,12 +20,13 @@ from archdsl.diagnostics.arguments import (
 )
 from archdsl.diagnostics.status import status_of
 from archdsl.library.catalog import CatalogEntry, entry_of
-from archdsl.library.columns import COMPARED, FORMATS, RIGHT, Fact, filled, ordered, table, to_json, written
+from archdsl.library.columns import COMPARED, FORMATS, RIGHT, filled, ordered, table, to_json, written
 from archdsl.library.comparison_chart import ComparisonChart, comparison_chart
 from archdsl.network import Network, as_network
 from archdsl.progress import Progress
 from archdsl.report.shown import ShownAsText, html_table
 from archdsl.report.table import Style
+from archdsl.source import Scalar
 from archdsl.spec.patterns import expanded
 
 _PAGE_WIDTH = 120
@@ -35,11 +37,15 @@ _DROPPED = ("source", "classes", "year", "input", "activations", "depth", "recep
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(ShownAsText):
-    """Networks with their costs, in order; `files` are the specs that were read, `notes` name repeated networks."""
+    """Networks with their costs, in order; `files` are the specs that were read, `notes` name repeated networks.
+
+    `args` are the arguments that were set in all of them, as text.
+    """
 
     entries: tuple[CatalogEntry, ...]
     files: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    args: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -51,9 +57,9 @@ class Comparison(ShownAsText):
         """A row of printed cells for each network, one cell for each of `columns`."""
         return tuple(tuple(row) for row in table(self.entries, self.columns)[1])
 
-    def to_json(self) -> list[dict[str, Fact]]:
-        """The data of `archdsl compare --format json`: one dictionary per network."""
-        return to_json(self.entries)
+    def to_json(self) -> list[dict[str, Any]]:
+        """The data of `archdsl compare --format json`: one dictionary per network, with `args` if they were set."""
+        return to_json(self.entries, self.args)
 
     def text(self, format: str = "table", style: Style = Style()) -> str:
         """Return the comparison as `table`, `json`, `csv` or `markdown`; `style` applies to a table.
@@ -61,7 +67,7 @@ class Comparison(ShownAsText):
         Raises E0001 for another format.
         """
         check_choice("format", format, FORMATS)
-        return written(self.entries, format, self.columns) if format != "table" else _as_table(self, style)
+        return _as_table(self, style) if format == "table" else written(self.entries, format, self.columns, self.args)
 
     def _repr_html_(self) -> str:
         titles, rows = table(self.entries, self.columns)
@@ -140,7 +146,16 @@ def _counted(
     if problems:
         raise _together(problems)
     notes = (f"compared once: {', '.join(repeated)}",) if repeated else ()
-    return Comparison(_with_distinct_names(list(entries.values())), tuple(files), notes)
+    return Comparison(
+        _with_distinct_names(list(entries.values())),
+        tuple(files),
+        notes,
+        {name: _text(value) for name, value in args.items()},
+    )
+
+
+def _text(value: object) -> str:
+    return value.text if isinstance(value, Scalar) else str(value)
 
 
 def _together(problems: Sequence[tuple[str, ArchError]]) -> ArchError:
@@ -180,4 +195,6 @@ def _as_table(comparison: Comparison, style: Style) -> str:
     else:
         text = grid(titles, rows, RIGHT, style, _DROPPED)
     note = f"counted   {CONVENTION}; the receptive field is that of the last feature map"
-    return f"{text}\n{style.paint('quiet', note)}\n"
+    args = ", ".join(f"{name}={value}" for name, value in comparison.args.items())
+    lines = [f"arguments {args}"] * bool(args) + [note]
+    return "\n".join([text, *(style.paint("quiet", line) for line in lines)]) + "\n"

@@ -6,6 +6,7 @@ claim.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import chain
 from math import prod
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from archdsl.axes import axes_of
 from archdsl.graph import Graph, Node
-from archdsl.library.claims import Verdict, agrees, amount, is_truncated
+from archdsl.library.claims import OR, Verdict, agrees, amount, is_truncated
 from archdsl.ops import Conv, Deconv, Fc, Pool
 from archdsl.ops.base import OpError
 from archdsl.shapes import Shape, at, concrete, format_shape, numel
@@ -62,7 +63,7 @@ class Recount(NamedTuple):
 
 
 def likely(verdict: Verdict, graph: Graph) -> str:
-    """Return a description of the first way of counting that gives the claimed number; empty if none does."""
+    """Return a description of the ways of counting that give the claimed number, joined by `OR`; empty if none does."""
     if verdict.true is None or verdict.holds:
         return ""
     text, true = verdict.claim.text, verdict.true
@@ -71,14 +72,17 @@ def likely(verdict: Verdict, graph: Graph) -> str:
     recounts = _RECOUNTS[verdict.claim.name](graph, true)
     if verdict.claim.name == "macs":
         recounts = chain(recounts, _of_sizes(graph, amount(text) / max(true, 1)))
-    known = []
-    for recount in recounts:
-        if recount.value != true and agrees(text, recount.value):
-            return f"{recount.description}: {recount.value:,}"
-        known.append(recount)
+    known = [recount for recount in recounts if recount.value != true]
+    fitting: dict[str, str] = {}
+    for recount in known:
+        if agrees(text, recount.value):  # of several sizes or numbers of classes, the most common
+            kind = re.sub(r"\d[\d,x]*", "", recount.description)
+            fitting.setdefault(kind, f"{recount.description}: {recount.value:,}")
+    if fitting:
+        return OR.join(fitting.values())
     if _in_binary(text, true):
         return "in units of 2^10, 2^20 or 2^30"
-    cut = next((recount for recount in known if recount.value != true and is_truncated(text, recount.value)), None)
+    cut = next((recount for recount in known if is_truncated(text, recount.value)), None)
     return f"{cut.description}: {cut.value:,}, truncated instead of rounded" if cut else ""
 
 
@@ -105,7 +109,7 @@ def _of_params(graph: Graph, true: int) -> Iterator[Recount]:
     yield Recount(true - norms, "without the parameters of norms")
     yield Recount(true - norms - biases, "weights only, without biases and norms")
     yield Recount(true + absent, "with a bias in every convolution, also before batch norm")
-    yield from _of_last(run, true)
+    yield from _of_last(graph, run, true)
     yield Recount(true + _ungrouped(run), "without groups")
     yield Recount(4 * true, "the bytes of its float32 weights")
 
@@ -121,8 +125,8 @@ def _with_unfit(graph: Graph, params: int) -> Iterator[Recount]:
         yield Recount(params + graph.unfit_params, f"with the auxiliary heads that need a larger input, {names}")
 
 
-def _of_last(run: list[Node], true: int) -> Iterator[Recount]:
-    """Without the last layer, or for another number of classes."""
+def _of_last(graph: Graph, run: list[Node], true: int) -> Iterator[Recount]:
+    """Without the last layer, or for another number of classes if the network has one class per input."""
     last = next((n for n in reversed(run) if isinstance(n.op, (Fc, Conv))), None)
     if last is None:
         return
@@ -130,7 +134,8 @@ def _of_last(run: list[Node], true: int) -> Iterator[Recount]:
     dense = sum(p.numel for n in run if isinstance(n.op, Fc) for p in n.params if p.trained)
     yield Recount(true - own, f"without the last layer, `{last.path}`")
     yield Recount(true - dense, "of the convolutions only")
-    for other in CLASSES:
+    pixels = any({*concrete(graph.nodes[i].shape)[1:]} - {1} for i in graph.outputs.values())
+    for other in () if pixels else CLASSES:
         yield Recount(true + own // classes * (other - classes), f"with {other:,} classes")
 
 

@@ -240,7 +240,7 @@ class Minimum(_Extreme):
 
 
 class Concat(Merge):
-    """Concatenation of the channels of all inputs.
+    """Concatenation of the channels of all inputs, in the order in which they are written.
 
     Shape: `Ci x S -> sum(Ci) x S`; vectors likewise.
     Parameters: none.

@@ -46,7 +46,10 @@ class Pool(Free):
     kernel: PerAxis = Field(description="size of the window, one for all axes or one for each")
     stride: PerAxis | None = Field(None, description="step of the window; by default the kernel")
     pad: Padding = Field(0, description=_PADDING)
-    ceil: bool = Field(False, description="the last window may extend past the end")
+    ceil: bool = Field(
+        False,
+        description="the last window may extend past the end; none begins in the padding at the end, as in PyTorch",
+    )
 
     @property
     def steps(self) -> tuple[int, ...]:

@@ -49,9 +49,12 @@ def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
         raise error("E0205", f"`{spec[-120:]}` is a model, which this command does not take", status=2, help=help)
     path, _, variant = spec.partition("#")
     if path.endswith(SUFFIXES) or "/" in path or "\\" in path:
+        if base is None:
+            _check_mark(spec, path)
         return SpecLocation(base / path if base is not None else Path(path), variant or None)
     location = _by_name(path)
     if location is None:
+        _check_mark(spec, path)
         near = closest(path, _names_safely())
         hint = suggestion(path, near, _names_safely()) if near else "`archdsl list` lists them all"
         if path.lower().endswith(WEIGHTS_SUFFIXES):
@@ -63,6 +66,13 @@ def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
             hint = f"to read a file, write `./{path}` or `{path}.yaml`"
         raise error("E0205", f"the library has no network `{path[:80]}`", help=hint)
     return SpecLocation(location.path, variant or location.variant)
+
+
+def _check_mark(spec: str, path: str) -> None:
+    """Raises E0205 for a file whose name has a `#`."""
+    if path != spec and os.path.exists(spec) and not os.path.exists(path):
+        what = f"`#` separates a file and a variant: `{spec[-80:]}` is variant `{spec.partition('#')[2][:80]}`"
+        raise error("E0205", f"{what} of `{path[-80:]}`", help="there is a file with this `#` in its name: rename it")
 
 
 def _by_name(name: str) -> SpecLocation | None:

@@ -6,8 +6,8 @@ then `=> proposal`. `=> -` stands for an error without a node to propose. The in
 than the proposal. `pytest --update-goldens` writes messages and help anew; proposals are written by hand, and the tests
 build every one of them.
 
-Tests `language/foreign/__init__.py`, `language/foreign/calls.py`, `language/foreign/convert.py`,
-`language/foreign/files.py`, `language/foreign/layers.py`, `language/foreign/missing.py`,
+Tests `language/foreign/__init__.py`, `language/foreign/almost.py`, `language/foreign/calls.py`,
+`language/foreign/convert.py`, `language/foreign/files.py`, `language/foreign/layers.py`, `language/foreign/missing.py`,
 `language/foreign/sections.py`, `language/foreign/words.py` and `language/foreign/write.py`.
 """
 

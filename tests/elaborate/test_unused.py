@@ -1,6 +1,6 @@
 """Defaults that do not apply, and names in text that no node reads.
 
-Tests `elaborate/unused.py`, `elaborate/make.py` and `language/read_sections.py`.
+Tests `elaborate/unused.py`, `elaborate/merges.py`, `elaborate/make.py` and `language/read_sections.py`.
 """
 
 from __future__ import annotations
