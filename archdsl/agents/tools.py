@@ -33,7 +33,11 @@ MAX_PARTS = 500
 PNG_DPI = 96
 
 Spec = Annotated[
-    str, Field(description="The YAML text of a spec, or a network of the library: `resnet50`, `resnet50#resnet18`.")
+    str,
+    Field(
+        description="The YAML text of a spec, or a network of the library: `resnet50`, `resnet50#resnet18`. "
+        "If the server was started with a root, also a spec file below it."
+    ),
 ]
 Input = Annotated[str | None, Field(description="Another input size: `3x320x320`.")]
 Args = Annotated[dict[str, Any] | None, Field(description="Arguments of the spec: `{classes: 3}`.")]

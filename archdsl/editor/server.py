@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ PAUSE = 0.3
 """Seconds without a change before variants and claims are checked."""
 PATIENCE = 1.0
 """Seconds that a request waits for the newest text to be read; after them, its answer is empty."""
+_SPEC = re.compile(r"^(net|extends|archdsl) *:", re.MULTILINE)
+"""A text without such a line may be any YAML file: nothing is said of the keys that a spec must have."""
 _SEVERITY = {
     "error": lsp.DiagnosticSeverity.Error,
     "warning": lsp.DiagnosticSeverity.Warning,
@@ -150,7 +153,8 @@ class Server(LanguageServer):
             file.read.set()
             if snapshot.diagnostics != published:
                 published = snapshot.diagnostics
-                items = [_diagnostic(file, d) for d in published]
+                no_spec = _SPEC.search(file.source.text) is None
+                items = [_diagnostic(file, d) for d in published if not (no_spec and d.code in ("E0201", "E0203"))]
                 self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(file.uri, items, version))
             if first:
                 if file.missed and self._refreshes:

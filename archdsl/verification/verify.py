@@ -132,7 +132,8 @@ def _spec_and_model(
             specs.append(one)
     if len(specs) > 1 or len(models) > 1:
         several = "specs" if len(specs) > 1 else "models"
-        raise conflict(f"cannot verify two {several} together", help="give one SPEC, one MODEL.onnx, or one of each")
+        help = "give one SPEC, one MODEL.onnx, or one of each; `diff` compares a spec with a PyTorch module"
+        raise conflict(f"cannot verify two {several} together", help=help)
     if args and not specs:
         raise conflict(
             f"`{models[0].name}` is a compiled model: `args` applies to a spec", help="give the SPEC as well"

@@ -136,6 +136,13 @@ async def test_a_rename_that_changes_the_network_is_an_error(client: LanguageCli
         await client.text_document_rename_async(lsp.RenameParams(file, position(at("{class|es")), "width"))
 
 
+@WITH_LOOP
+async def test_nothing_is_said_of_a_file_that_is_no_spec(client: LanguageClient, tmp_path: Path) -> None:
+    file = document(client, tmp_path / "compose.yaml", "version: 3\nservices: {web: x}\n")
+    await asyncio.wait_for(client.wait_for_notification("textDocument/publishDiagnostics"), 20)
+    assert not client.diagnostics[file.uri]
+
+
 def test_the_hint_of_the_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archdsl.packages.find_spec", lambda package: None)
     result = CliRunner().invoke(main, ["lsp"])
