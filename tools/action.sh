@@ -16,20 +16,33 @@ install() {
 }
 
 check() {
-    local archdsl="${ARCHDSL:-$(programs)/archdsl}" specs=() options=() status=0 line
+    local archdsl specs=() options=() status=0 line
+    archdsl="$(programs)/archdsl"
     while IFS= read -r line; do
-        line="${line%$'\r'}"
+        line="${line#"${line%%[![:space:]]*}"}"
+        line="${line%"${line##*[![:space:]]}"}"
         if [ -n "$line" ]; then specs+=("$line"); fi
     done <<< "${ARCHDSL_SPECS:-}"
     if [ "${#specs[@]}" -eq 0 ]; then
         echo "::error title=archdsl::the input specs is empty: name specs or folders, one on each line"
         return 2
     fi
-    if [ "${ARCHDSL_STRICT:-false}" = true ]; then options+=(--strict); fi
+    case "${ARCHDSL_STRICT:-false}" in
+        true | True | TRUE) options+=(--strict) ;;
+        false | False | FALSE) ;;
+        *)
+            echo "::error title=archdsl::the input strict is neither true nor false"
+            return 2
+            ;;
+    esac
     "$archdsl" check --format github ${options[@]+"${options[@]}"} -- "${specs[@]}" || status=$?
     if [ -n "${ARCHDSL_SARIF:-}" ]; then
-        # Its status is that of the check above; only a file that cannot be written is another failure.
-        "$archdsl" check --format sarif --output "$ARCHDSL_SARIF" --force -- "${specs[@]}" || [ -f "$ARCHDSL_SARIF" ]
+        # Its status is that of the check above; only a file that is not written is another failure.
+        local write=("$archdsl" check --format sarif --output "$ARCHDSL_SARIF" -- "${specs[@]}")
+        if ! { rm -f -- "$ARCHDSL_SARIF" && { "${write[@]}" || true; } && [ -f "$ARCHDSL_SARIF" ]; }; then
+            echo "::error title=archdsl::the SARIF file of the input sarif was not written"
+            return 2
+        fi
     fi
     return "$status"
 }

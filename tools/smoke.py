@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SPEC = "name: small\ninput: 3x32x32\nnet: {conv1: 3x3 conv 8, act: relu, pool: gap, fc: fc 10}\n"
+FORMATTED = "name: small\ninput: 3x32x32\nnet:\n  conv1: 3x3 conv 8\n  act: relu\n  pool: gap\n  fc: fc 10\n"
 PARAMS = (3 * 3 * 3 * 8 + 8) + (8 * 10 + 10)
 
 
@@ -46,6 +47,8 @@ STEPS = (
     Step("diagram small.yaml -o small.html", 0, lambda text: Path("small.html").is_file()),
     Step("compile small.yaml --to torch -o small.py", 0, lambda text: bool(ast.parse(Path("small.py").read_text()))),
     Step("compile small.yaml -o small.onnx", 0, lambda text: Path("small.onnx").stat().st_size > 4 * PARAMS),
+    Step("import small.onnx", 0, lambda text: text == FORMATTED),
+    Step("params small.onnx --format json", 0, lambda text: json.loads(text)["totals"]["params"] == PARAMS),
     Step("compile small.yaml --to weights -o small.safetensors", 0, lambda text: Path("small.safetensors").is_file()),
     Step("explain E0412", 0, lambda text: "E0412" in text),
     Step("doctor", 0, lambda text: "numpy" in text),

@@ -57,7 +57,7 @@ def _below_root(spec: str) -> SpecLocation:
     file = (folder / path).resolve()
     if not file.is_relative_to(folder):
         raise _refused(path, "it is not below the folder that this server reads", "pass the text of the spec")
-    if file.suffix not in SUFFIXES:
+    if file.suffix.lower() not in SUFFIXES:
         raise _refused(path, "it is not a .yaml file", "`archdsl import` converts a model to a spec")
     return SpecLocation(file, variant or None)
 

@@ -36,8 +36,9 @@ def command(
 ) -> int:
     """Report everything that is wrong with specs, in one run.
 
-    Checks each spec and all its variants; a folder means all its .yaml files. The published figures under `claims` must
-    agree with the network at the precision they are written with. Exits with 1 if a spec has errors.
+    Checks each spec and all its variants; a folder means all .yaml and .yml files in it and its subfolders. The
+    published figures under `claims` must agree with the network at the precision they are written with. Exits with 1 if
+    a spec has errors.
     """
     import archdsl
     from archdsl.spec.open import parse_overrides
@@ -46,4 +47,6 @@ def command(
         *specs, input=size, args=parse_overrides(args), why=why, progress=console.progress("checking")
     )
     console.write_output(report.text(format, console.style(output)), output, force, inputs=report.files)
+    if output not in (None, "-"):
+        console.print_note(report.summary)
     return max(report.status, int(strict and report.count("warning") > 0))

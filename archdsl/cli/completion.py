@@ -23,10 +23,13 @@ def command(console: Console, shell: str) -> None:
 
     \b
     bash: echo 'eval "$(archdsl completion bash)"' >> ~/.bashrc
-    zsh:  echo 'eval "$(archdsl completion zsh)"' >> ~/.zshrc
+    zsh:  echo 'autoload -Uz compinit && compinit' >> ~/.zshrc
+          echo 'eval "$(archdsl completion zsh)"' >> ~/.zshrc
     fish: archdsl completion fish > ~/.config/fish/completions/archdsl.fish
     """
     complete = get_completion_class(shell)
     assert complete is not None
     program = click.get_current_context().find_root().command
-    console.write_output(complete(program, {}, "archdsl", VARIABLE).source() + "\n")
+    script = complete(program, {}, "archdsl", VARIABLE).source()
+    # fish: click cuts a description at its first comma (no effect on the other scripts)
+    console.write_output(script.replace('string split ","', 'string split -m 1 ","') + "\n")

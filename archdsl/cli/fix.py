@@ -18,11 +18,11 @@ from archdsl.cli.options import color_option
 def command(console: Console, files: tuple[str, ...], unsafe: bool, diff: bool) -> int:
     """Repair specs in place, and report what remains; - repairs standard input to standard output.
 
-    Only wrong text changes; a fix that would add errors is undone. A folder means all its .yaml files. Exits with 1 if
-    a spec still has errors.
+    Only wrong text changes; a fix that would add errors is undone. A folder means all .yaml and .yml
+    files in it and its subfolders. Exits with 1 if a spec still has errors.
     """
     import archdsl
-    from archdsl.diagnostics import ArchError, escape_control
+    from archdsl.diagnostics import ArchError, escape_control, line_start
     from archdsl.diagnostics.status import status_of
     from archdsl.library.check_report import CheckReport
 
@@ -42,7 +42,7 @@ def command(console: Console, files: tuple[str, ...], unsafe: bool, diff: bool) 
         for undone in file.undone:
             console.print_note(escape_control(f"not fixed {undone}: this would add errors"))
         if file.unsafe and not unsafe:
-            console.print_note(escape_control(f"{file.name}: --unsafe tries {file.unsafe} more"))
+            console.print_note(line_start(f"{file.name}: --unsafe tries {file.unsafe} more"))
     if printed:
         console.print_diagnostics(report.remaining.diagnostics)
     else:

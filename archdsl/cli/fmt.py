@@ -26,7 +26,7 @@ def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -
     """Rewrite specs in the short form, in place; - formats standard input to standard output.
 
     Keeps comments, the order of keys and the meaning: a file whose network would change is not written. A folder means
-    all its .yaml files.
+    all .yaml and .yml files in it and its subfolders.
     """
     from archdsl.backends.spec.format_files import format_files
     from archdsl.diagnostics import ArchError
@@ -49,8 +49,10 @@ def command(console: Console, files: tuple[str, ...], check: bool, diff: bool) -
 
 def _report(console: Console, file: FormattedFile, check: bool, diff: bool) -> None:
     """Print or write one file, depending on the options."""
+    from archdsl.diagnostics import line_start
+
     if check and file.changed:
-        console.write_output(f"{file.name}\n")
+        console.write_output(f"{line_start(file.name)}\n")
     if diff:
         console.write_output(file.difference())
     if not check and not diff and file.name == "-":

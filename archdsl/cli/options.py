@@ -21,7 +21,10 @@ class Choice(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from archdsl.diagnostics.arguments import check_choice
+        from archdsl.files.endings import REPORTS
 
+        ends = (name for name in self.choices if value not in self.choices and f".{value}" in REPORTS.get(name, ()))
+        value = next(ends, value)  # `md` is `markdown`, as in `-o table.md`
         check_choice(_parameter(param), value, map(str, self.choices))
         return str(value)
 

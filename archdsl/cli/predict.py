@@ -44,8 +44,10 @@ def running_options(command: Any) -> Any:
         click.option(
             "--workers", type=Range(1, 256), help="Threads that read images. Default: one per core, up to 16."
         ),
-        click.option("--shard", metavar="I/N", help="Run the I-th of N parts of the images only: 1/4."),
-        click.option("--chunk", type=Range(1, 1_000_000), help="Images per part file. Default: 512."),
+        click.option("--shard", metavar="I/N", help="Run each N-th chunk of images only, from the I-th on: 1/4."),
+        click.option(
+            "--chunk", type=Range(1, 1_000_000), help="Images per chunk, which is one part file. Default: 512."
+        ),
         click.option("--resume", is_flag=True, help="Leave out the finished part files of the folder OUT."),
         click.option("--engine", type=Choice(["ray"]), help="Run chunks of images on a cluster: ray."),
         named_values(("--ray",), "Option of Ray: --ray address=auto --ray num_gpus=1. May be repeated."),

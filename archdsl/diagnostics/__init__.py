@@ -26,4 +26,5 @@ from archdsl.diagnostics.suggest import did_you_mean as did_you_mean
 from archdsl.diagnostics.suggest import suggestion as suggestion
 from archdsl.diagnostics.text import escape_control as escape_control
 from archdsl.diagnostics.text import json_visible as json_visible
+from archdsl.diagnostics.text import line_start as line_start
 from archdsl.diagnostics.text import render_text as render_text

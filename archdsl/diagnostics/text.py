@@ -24,6 +24,12 @@ def escape_control(text: str) -> str:
     )
 
 
+def line_start(name: str) -> str:
+    """Return the name of a file as a line may begin with it: a log of CI would run `::error::` as a command, and a
+    program would read `-o` as an option."""
+    return escape_control(f"./{name}" if name.lstrip()[:1] in (":", "-", "#") and name != "-" else name)
+
+
 def json_visible(text: str) -> str:
     """Escape the same characters as JSON escapes: a terminal may print the JSON."""
     import json

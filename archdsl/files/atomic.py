@@ -195,7 +195,9 @@ def _check_existing(
         raise _cannot_write(target, "it is a directory", help="add a file name")
     link = stat.S_ISLNK(status.st_mode)
     if not link and not stat.S_ISREG(status.st_mode):
-        raise _cannot_write(target, "it is not a regular file")
+        raise _cannot_write(
+            target, "it is not a regular file", help="`-o -` writes to standard output, which a shell can redirect"
+        )
     if any(_same_file(target, source) for source in inputs):
         raise error(
             "E0702", f"cannot overwrite `{_short(target)}`: it is an input", status=2, help="choose another output file"

@@ -31,6 +31,7 @@ def format_of(path: str | os.PathLike[str] | None, format: F | None, endings: Ma
     for an ending that no format has, E0003 if `format` has other endings.
     """
     check_paths(path=path)
+    _check_name(path, [one for own in endings.values() for one in own])
     ending = "" if path is None else Path(path).suffix.lower()
     if not ending:
         return format
@@ -51,6 +52,7 @@ def check_ending(path: str | os.PathLike[str] | None, known: Iterable[str]) -> N
     """Raise E0001 (status 2) if the name of a file has an ending that is not `known`."""
     text = "" if path is None else os.fspath(path)
     ending, choices = Path(text).suffix, tuple(dict.fromkeys(known))
+    _check_name(path, choices)
     if not ending or ending.lower() in choices:
         return
     best = closest(ending, choices)
@@ -61,3 +63,12 @@ def check_ending(path: str | os.PathLike[str] | None, known: Iterable[str]) -> N
         status=2,
         help=f"did you mean `{best}`?" if best else "",
     )
+
+
+def _check_name(path: str | os.PathLike[str] | None, known: Iterable[str]) -> None:
+    """Raise E0002 (status 2) for an empty name, an ending without a name (`.svg`), or a name that ends in a dot."""
+    if path is None:
+        return
+    name = Path(path).name
+    if not os.fspath(path) or (name != ".." and name.endswith(".")) or name.lower() in known:
+        raise error("E0002", f"`{name[-60:]}` is not the name of a file with an ending", status=2)

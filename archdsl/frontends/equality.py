@@ -25,9 +25,8 @@ from archdsl.diagnostics import ArchError, Diagnostic, error
 from archdsl.frontends.onnx_model import Array
 from archdsl.frontends.runs import Run
 from archdsl.graph import Graph, Node
-from archdsl.runtime.inputs import seeded_inputs
+from archdsl.runtime.inputs import input_text, seeded_inputs
 from archdsl.shapes import numel
-from archdsl.verification.file_runs import input_text
 from archdsl.verification.tolerance import (
     LEAST,
     ROUNDOFF,

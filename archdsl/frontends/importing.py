@@ -21,7 +21,7 @@ from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark
 from archdsl.graph import Graph
 from archdsl.network import InputSize, Network, loads, size_text
-from archdsl.packages import require_package
+from archdsl.packages import EXTRAS, require_package
 from archdsl.shapes import Shape, concrete
 from archdsl.spec.models import is_factory
 
@@ -336,9 +336,9 @@ def _from_factory(
     shorten: Shorten,
     outputs: Sequence[str],
 ) -> ImportedModel:
-    _require_size(shape)
     _require_module(factory)
     require_package("torch", "E0801")
+    _require_size(shape)
     from archdsl.frontends.torch_module import call
 
     return _from_module(call(factory, args), name, shape, f"imported from {factory}", shorten, outputs)
@@ -389,6 +389,8 @@ def _require_module(factory: str) -> None:
         exists = False
     finally:
         sys.path.pop(0)
+    if not exists and package in EXTRAS:
+        require_package(package)
     if not exists:
         raise error(
             "E0844",

@@ -43,9 +43,8 @@ def check(
     the probable reason why a claim differs: another way of counting. `progress` is called with the number of checked
     specs and of all.
 
-    Errors of a spec are in the report and not raised, even if the file does not exist. Raises E0002 without any spec,
-    E0114 for a folder without specs, E0204 and E0205 for a pattern that matches nothing, E0003 for `why` with `args` or
-    `input`.
+    Errors of a spec are in the report and not raised, even if the file does not exist, a folder has no specs or a
+    pattern matches nothing. Raises E0002 without any spec, E0003 for `why` with `args` or `input`.
     """
     for spec in specs:
         check_type("spec", spec, "a path or a name", str, PathLike)
@@ -54,12 +53,13 @@ def check(
     check_callables(progress=progress)
     if why and (args or input is not None):
         raise conflict("`why` is about claims, which are not checked with `args` or `input`")
-    files = spec_files(expanded(specs))
-    if not files:
+    if not specs:
         raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
+    files = [file for spec in specs for file in _files(spec)]
     checked = []
-    for number, spec in enumerate(files):
-        checked.append(_checked(spec, _Settings(args or {}, size_text(input), why)))
+    settings = _Settings(args or {}, size_text(input), why)
+    for number, file in enumerate(files):
+        checked.append(file if isinstance(file, CheckedSpec) else _checked(file, settings))
         if progress is not None:
             progress(number + 1, len(files))
     return CheckReport(tuple(checked))
@@ -100,6 +100,14 @@ class _Findings:
         named = (_with_variants(d, names, self.networks) for d, names in self.reported.values())
         diagnostics = tuple(sorted(named, key=Diagnostic.sort_key))
         return CheckedSpec(self.spec, tuple(self.networks), diagnostics, self.verdicts, self.status)
+
+
+def _files(spec: str | Path) -> Sequence[str | Path | CheckedSpec]:
+    """The files that a SPEC means, or the report that there are none."""
+    try:
+        return spec_files(expanded([spec]))
+    except ArchError as problem:
+        return [CheckedSpec(str(spec), (), problem.diagnostics, {}, status_of(problem))]
 
 
 def _checked(spec: str | Path, settings: _Settings) -> CheckedSpec:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from archdsl.diagnostics import Diagnostic, Severity, escape_control, render_text
+from archdsl.diagnostics import Diagnostic, Severity, Source, Span, line_start, render_text
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.diagnostics.machine import DiagnosticJson, to_github, to_json
 from archdsl.library.claims import Verdict
@@ -72,7 +72,22 @@ class CheckReport(ShownAsText):
 
     def to_json(self) -> list[DiagnosticJson]:
         """The data of `archdsl check --format json`: one dictionary per diagnostic."""
-        return to_json(self.diagnostics)
+        return to_json(self._located)
+
+    @property
+    def summary(self) -> str:
+        """`3 specs: 2 errors, 1 warning`, or `3 specs: fine`."""
+        number = len(self.specs)
+        return f"{number} spec{'s' if number > 1 else ''}: {_counted(self, Style()) or 'fine'}"
+
+    @property
+    def _located(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics; one without a place is at the first line of its spec, because services require a place."""
+        return tuple(
+            d if d.span is not None else replace(d, span=Span(Source(spec.spec, ""), 0, 0))
+            for spec in self.specs
+            for d in spec.diagnostics
+        )
 
     def text(self, format: str = "text", style: Style = Style()) -> str:
         """Return the report as one of FORMATS; `style` applies to `text`, `github` is annotations of GitHub Actions.
@@ -83,24 +98,28 @@ class CheckReport(ShownAsText):
         if format == "text":
             return "".join(_as_text(spec, style) for spec in self.specs)
         if format == "github":
-            return to_github(self.diagnostics)
+            return to_github(self._located)
         if format == "json":
             return json.dumps(self.to_json(), indent=2) + "\n"
         from archdsl.explain.sarif import to_sarif
 
-        return json.dumps(to_sarif(self.diagnostics, __version__), indent=2) + "\n"
+        return json.dumps(to_sarif(self._located, __version__), indent=2) + "\n"
 
 
 def _as_text(spec: CheckedSpec, style: Style) -> str:
     """A spec's diagnostics, a line with their number, and its claims."""
     text = render_text(spec.diagnostics, style.color)
-    severities: tuple[Severity, ...] = ("error", "warning")
-    counts = [(spec.count(severity), severity) for severity in severities]
-    summary = ", ".join(style.paint(word, f"{n} {word}{'s' if n > 1 else ''}") for n, word in counts if n)
-    lines = [f"{escape_control(spec.spec)}: {summary or style.paint('fine', 'fine')}{_networks(spec)}"]
+    lines = [f"{line_start(spec.spec)}: {_counted(spec, style) or style.paint('fine', 'fine')}{_networks(spec)}"]
     for name, verdicts in spec.verdicts.items():
         lines.append(style.paint("quiet", f"    {name} claims {', '.join(map(str, verdicts))}"))
     return text + ("\n" if text else "") + "\n".join(lines) + "\n" + ("\n" if text else "")
+
+
+def _counted(checked: CheckedSpec | CheckReport, style: Style) -> str:
+    """`2 errors, 1 warning`; empty if there are none."""
+    severities: tuple[Severity, ...] = ("error", "warning")
+    counts = [(checked.count(severity), severity) for severity in severities]
+    return ", ".join(style.paint(word, f"{n} {word}{'s' if n > 1 else ''}") for n, word in counts if n)
 
 
 def _networks(spec: CheckedSpec) -> str:

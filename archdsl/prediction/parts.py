@@ -25,7 +25,7 @@ import numpy.typing as npt
 from archdsl.backends.onnx.external import model_files
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_choice, conflict
-from archdsl.files.atomic import OutputFile, atomic_write, directory_lock, make_folder, sha256
+from archdsl.files.atomic import OutputFile, atomic_write, directory_lock, make_folder, remove_leftovers, sha256
 from archdsl.prediction.result import Prediction, Row
 from archdsl.prediction.tables import TABLES, Columns, TableFormat
 
@@ -150,6 +150,7 @@ class ResultFolder:
         """
         make_folder(self.folder)
         path = self.folder / MANIFEST
+        remove_leftovers(self.folder)
         with directory_lock(self.folder):
             if path.is_file() or any(self.folder.glob("part-*")):
                 self._check(path, manifest)

@@ -138,6 +138,7 @@ class PredictStream:
     watch: Watch | None
     counts: Counter[str] = field(default_factory=Counter)
     status: int = 0
+    shards: int = 1
 
     @property
     def total(self) -> int:
@@ -214,9 +215,12 @@ class PredictStream:
 
     @property
     def summary(self) -> str:
-        """The rows so far in one line."""
-        counts = [(count, what) for what, count in self.counts.items() if count or what == "images"]
-        return ", ".join(f"{count:,} {'image' if (count, what) == (1, 'images') else what}" for count, what in counts)
+        """The rows so far in one line, and how to get a part for every shard if there are too few chunks."""
+        counted = [(count, what) for what, count in self.counts.items() if count or what == "images"]
+        counts = ", ".join(f"{n:,} {'image' if (n, what) == (1, 'images') else what}" for n, what in counted)
+        number = -(-len(self.samples) // self.chunk)
+        few = f"; {number} chunk{'s' if number != 1 else ''} of {self.chunk:,} images for {self.shards} shards: lower"
+        return f"{counts}{few} --chunk" if number < self.shards else counts
 
     @property
     def placement(self) -> str:
@@ -308,7 +312,9 @@ def open_stream(
         inputs = (*source.files, *(entry for entry in entries if isinstance(entry, Path)))
         notes = (*notes, *predictor.notes)
         kept = files.pop_all()
-    return PredictStream(job, predictor, samples, mine, chunk, notes, inputs, engine, pictures, kept, watch)
+    return PredictStream(
+        job, predictor, samples, mine, chunk, notes, inputs, engine, pictures, kept, watch, shards=shard[1]
+    )
 
 
 def _cores() -> int:

@@ -23,3 +23,9 @@ def seeded_inputs(
         graph.nodes[i].path: draw.standard_normal((batch, *concrete(graph.nodes[i].shape, sizes)), np.float32)
         for i in graph.inputs
     }
+
+
+def input_text(graph: Graph, sizes: Mapping[str, int]) -> str:
+    """Return the inputs in these sizes, in the notation of a spec."""
+    texts = {graph.nodes[i].path: "x".join(map(str, concrete(graph.nodes[i].shape, sizes))) for i in graph.inputs}
+    return next(iter(texts.values())) if len(texts) == 1 else ", ".join(f"{path}: {s}" for path, s in texts.items())

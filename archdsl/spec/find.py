@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 from archdsl.diagnostics import ArchError, Label, Source, Span, closest, error, suggestion
 from archdsl.source import Map, Scalar, parse, read
 
 SUFFIXES = (".yaml", ".yml")
+"""The endings of spec files, in small or capital letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ def library_folder() -> Path:
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt")
 
 
+def names_file(spec: str) -> bool:
+    """Return whether a SPEC is the path of a file, and not the name of a network of the library."""
+    return spec.lower().endswith(SUFFIXES) or "/" in spec or "\\" in spec
+
+
 def library_files() -> list[Path]:
     return sorted(p for s in SUFFIXES for p in library_folder().glob(f"*{s}"))
 
@@ -48,7 +55,7 @@ def find_spec(spec: str, base: Path | None = None) -> SpecLocation:
         help = "`archdsl import` converts it"
         raise error("E0205", f"`{spec[-120:]}` is a model, which this command does not take", status=2, help=help)
     path, _, variant = spec.partition("#")
-    if path.endswith(SUFFIXES) or "/" in path or "\\" in path:
+    if names_file(path):
         if base is None:
             _check_mark(spec, path)
         return SpecLocation(base / path if base is not None else Path(path), variant or None)
@@ -163,17 +170,33 @@ def _names_safely() -> list[str]:
 
 
 def spec_files(specs: Iterable[str | Path]) -> list[str | Path]:
-    """Replace each folder among the SPECs by its spec files, sorted. Raises E0114 (status 2) if a folder has none."""
+    """Replace each folder among the SPECs by its spec files and those of its subfolders, sorted.
+
+    Links to folders, hidden folders and virtual environments are left out. Raises E0114 (status 2) if a folder has
+    none, E0114 if one cannot be read.
+    """
     files: list[str | Path] = []
     for spec in specs:
         if spec == "-" or not os.path.isdir(spec):  # unlike Path.is_dir, it does not raise for an overlong name
             files.append(spec)
             continue
-        inside = sorted(str(p) for p in Path(spec).iterdir() if p.suffix in SUFFIXES and p.is_file())
+        inside = sorted(_inside(Path(spec)))
         if not inside:
             raise error("E0114", f"there are no specs in {spec}", status=2, help="the names of specs end in .yaml")
         files += inside
     return files
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for path, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if name[0] != "." and not os.path.exists(f"{path}/{name}/pyvenv.cfg")]
+        files = (Path(path, name) for name in names if name.lower().endswith(SUFFIXES))
+        yield from (file for file in files if file.is_file())
+
+
+def _unreadable(problem: OSError) -> NoReturn:
+    folder = str(problem.filename)[-120:]
+    raise error("E0114", f"cannot read the folder {folder}: {problem.strerror}", status=2) from None
 
 
 def read_source(location: SpecLocation) -> Source:

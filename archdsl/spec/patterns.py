@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from archdsl.diagnostics import closest, error
-from archdsl.spec.find import SUFFIXES, find_spec, library_networks, names_of
+from archdsl.spec.find import SUFFIXES, find_spec, library_networks, names_file, names_of
 
 T = TypeVar("T")
 _MAGIC = "*?["
@@ -42,8 +42,8 @@ def _is_pattern(text: str) -> bool:
 
 def _heads(pattern: str) -> Sequence[str]:
     """Files if the pattern is a path, else names of the library."""
-    if pattern.endswith(SUFFIXES) or "/" in pattern or "\\" in pattern:
-        files = sorted(path for path in glob(pattern) if path.endswith(SUFFIXES))
+    if names_file(pattern):
+        files = sorted(path for path in glob(pattern) if path.lower().endswith(SUFFIXES))
         if not files:
             raise error("E0205", f"no spec matches `{pattern[:80]}`", status=2, help="the names of specs end in .yaml")
         return files

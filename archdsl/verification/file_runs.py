@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from archdsl.backends.weights import Array
 from archdsl.diagnostics import ArchError
 from archdsl.graph import Graph
-from archdsl.runtime.inputs import seeded_inputs
+from archdsl.runtime.inputs import input_text, seeded_inputs
 from archdsl.runtime.model import read_facts
 from archdsl.runtime.session import Session, Tuning, open_session, refused
-from archdsl.shapes import concrete, numel
+from archdsl.shapes import numel
 from archdsl.verification.compare import Overflow
 from archdsl.verification.reference import Reference, reference_values
 from archdsl.verification.tolerance import LARGEST, LEAST, Deviation
@@ -152,12 +152,6 @@ def run_sizes(graph: Graph, session: Session, batch: int) -> list[tuple[int, dic
         (batch + 1, default | {size.name: size.default + size.step for size in free}),
     ]
     return [run for number, run in enumerate(runs) if run not in runs[:number]]
-
-
-def input_text(graph: Graph, sizes: Mapping[str, int]) -> str:
-    """Return the inputs in these sizes, in the notation of a spec."""
-    texts = {graph.nodes[i].path: "x".join(map(str, concrete(graph.nodes[i].shape, sizes))) for i in graph.inputs}
-    return next(iter(texts.values())) if len(texts) == 1 else ", ".join(f"{path}: {s}" for path, s in texts.items())
 
 
 def _file_outputs(session: Session, runs: FileRuns, inputs: Mapping[str, Array]) -> Sequence[Array]:

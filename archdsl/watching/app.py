@@ -85,6 +85,8 @@ class _Guard:
             await send(message)
 
         refused = self.refusal(Request(scope)) if scope["type"] == "http" else None
+        if refused is not None:
+            refused.headers["connection"] = "close"  # it does not stay open without the token
         await (refused or self.app)(scope, receive, send_with_headers)
 
     def refusal(self, request: Request) -> Response | None:

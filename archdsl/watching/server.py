@@ -11,7 +11,8 @@ from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_range
 from archdsl.packages import require_package
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 256
+HEADERS_S = 3
 
 
 def watch(
@@ -47,6 +48,23 @@ def watch(
         asyncio.run(_serve(followed, listener, ready))
 
 
+def _prompt() -> type[asyncio.Protocol]:
+    """A protocol that closes a connection without a complete request after HEADERS_S seconds: uvicorn waits without
+    end, and MAX_CONNECTIONS of another user of the machine would keep the owner out."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Prompt(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.loop.call_later(HEADERS_S, self._close_unused)
+
+        def _close_unused(self) -> None:
+            if self.cycle is None:
+                self.transport.close()
+
+    return Prompt
+
+
 async def _serve(followed: object, listener: socket.socket, ready: Callable[[str], None]) -> None:
     import uvicorn
 
@@ -63,7 +81,7 @@ async def _serve(followed: object, listener: socket.socket, ready: Callable[[str
         server_header=False,
         proxy_headers=False,
         lifespan="off",
-        http="h11",
+        http=_prompt(),
         ws="none",
         limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEADERS,

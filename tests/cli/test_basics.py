@@ -226,9 +226,10 @@ def test_a_reader_that_goes_away() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
-def test_a_full_disk_behind_standard_output() -> None:
+@pytest.mark.parametrize("arguments", [["params", "vgg16"], ["--version"], ["params", "--help"]])
+def test_a_full_disk_behind_standard_output(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "archdsl", "params", "vgg16"]
+        command = [sys.executable, "-m", "archdsl", *arguments]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 2
     assert b"cannot write to standard output: no space left" in done.stderr

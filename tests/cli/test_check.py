@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from archdsl.cli import main
 from archdsl.library.check import check
-from archdsl.spec.find import library_folder
+from archdsl.spec.find import library_folder, spec_files
 
 FINE = "name: fine\ninput: 3x8x8\nargs: {w: 4}\nnet:\n  conv: 3x3 conv w\n  pool: gap\n  fc: fc 10\n"
 VARIANTS = "variants:\n  wide: {w: 8}\n  wider: {w: 16}\n"
@@ -65,6 +65,20 @@ def test_every_file_is_told_of_in_one_run(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     assert run(empty).exit_code == 2
+
+
+def test_a_folder_has_the_specs_of_its_subfolders(tmp_path: Path) -> None:
+    for name in ("deep/er/a.yaml", "B.YML", ".hidden/c.yaml", "env/d.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path, "input: 3x8x8\nnet: [nonsense]\n", name)
+    (tmp_path / "env/pyvenv.cfg").touch()
+    (tmp_path / "deep/link").symlink_to(tmp_path)
+    found = spec_files([tmp_path])
+    assert found == [tmp_path / "B.YML", tmp_path / "deep/er/a.yaml"]
+    assert run(tmp_path).stdout.count("1 error") == 2
+    for command in ("fmt", "fix"):
+        printed = CliRunner().invoke(main, [command, str(tmp_path)])
+        assert (printed.exit_code, printed.output.count("error[E0301]")) == (1, 2), printed.output
 
 
 def test_a_mistake_is_told_once_for_all_variants(tmp_path: Path) -> None:

@@ -140,6 +140,29 @@ def test_the_file_of_a_place(validator: Draft4Validator, tmp_path: Path) -> None
     assert uris == [far.as_uri(), "%3Cstdin%3E"]
 
 
+def test_every_problem_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub refuses a result without a location, and shows an annotation without a file nowhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    done = run("nosuch", "empty", "none*.yaml", "--format", "sarif", "-o", "out.sarif")
+    assert (done.exit_code, done.stderr) == (2, "3 specs: 3 errors\n")
+    places = [
+        r["locations"][0]["physicalLocation"] for r in json.loads(Path("out.sarif").read_text())["runs"][0]["results"]
+    ]
+    assert [place["artifactLocation"]["uri"] for place in places] == ["nosuch", "empty", "none%2A.yaml"]
+    assert {place["region"]["startLine"] for place in places} == {1}
+    lines = run("nosuch", "empty", "--format", "github").stdout.splitlines()
+    assert [parsed(line)[1]["file"] for line in lines] == ["nosuch", "empty"]
+
+
+def test_a_name_is_no_workflow_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "::error title=pwn::x.yaml").write_text("input: 3x8x8\nnet: [3x3 conv 4]\n")
+    (tmp_path / "##[error]x.yaml").write_text("input: 3x8x8\nnet: [3x3 conv 4]\n")
+    lines = run(".").stdout.splitlines() + CliRunner().invoke(main, ["fmt", "--check", "."]).stdout.splitlines()
+    assert lines and all(line.startswith("./") for line in lines)
+
+
 def test_the_schema_can_fail(validator: Draft4Validator) -> None:
     log = to_sarif([Diagnostic("E0301", "x", at("a.yaml"))], "1.0")
     log["runs"][0]["results"][0]["level"] = "fatal"
@@ -182,13 +205,14 @@ def test_no_input_is_a_part_of_a_command() -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_script_of_the_action(tmp_path: Path) -> None:
-    archdsl = tmp_path / "archdsl"
+    archdsl = tmp_path / "archdsl-action/bin/archdsl"
+    archdsl.parent.mkdir(parents=True)
     archdsl.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m archdsl "$@"\n')
     archdsl.chmod(0o755)
     (tmp_path / "my wrong.yaml").write_text(WRONG)
     (tmp_path / "-fine.yaml").write_text(WRONG.replace("gop", "gap"))
-    given = {"ARCHDSL_SPECS": "my wrong.yaml\r\n\n-fine.yaml\n", "ARCHDSL_SARIF": "out.sarif", "ARCHDSL": str(archdsl)}
-    paths = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    given = {"ARCHDSL_SPECS": "  my wrong.yaml \r\n\n-fine.yaml\n", "ARCHDSL_SARIF": "out.sarif", "ARCHDSL": "false"}
+    paths = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "RUNNER_TEMP": str(tmp_path)}
 
     def check(**environment: str) -> subprocess.CompletedProcess[str]:
         command = ["bash", str(ROOT / "tools/action.sh"), "check"]
@@ -201,6 +225,12 @@ def test_the_script_of_the_action(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "out.sarif").read_text())["runs"][0]["results"]) == 1
     empty = check(ARCHDSL_SPECS="\n")
     assert empty.returncode == 2 and empty.stdout.startswith("::error title=archdsl::the input specs is empty")
+    unclear = check(**given, ARCHDSL_STRICT="yes")
+    assert unclear.returncode == 2 and "strict is neither true nor false" in unclear.stdout
+    (tmp_path / "out.sarif").unlink()
+    (tmp_path / "out.sarif").mkdir()
+    unwritten = check(**given, ARCHDSL_STRICT="True")
+    assert unwritten.returncode == 2 and "::error title=archdsl::the SARIF file" in unwritten.stdout
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")

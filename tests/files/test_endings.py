@@ -42,11 +42,26 @@ def test_an_unknown_ending_is_an_error_at_its_place(
         ("a.JSON", None, "json"),
         ("a.json", "sarif", "sarif"),
         ("a.b.md", None, "markdown"),
-        (".csv", None, None),
     ],
 )
 def test_the_format_of_a_name(path: str | None, format: str | None, expected: str | None) -> None:
     assert format_of(path, format, REPORTS) == expected
+
+
+@pytest.mark.parametrize("path", ["", "a.", None])
+@pytest.mark.parametrize(("command", "ending"), [("diagram", ".svg"), ("params", ".csv"), ("compile", ".onnx")])
+def test_an_ending_has_a_name(
+    path: str | None, command: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [command, "lenet5", "-o", ending if path is None else path])
+    assert result.exit_code == 2 and result.stderr.startswith("error[E0002]"), result.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_format_may_be_named_by_its_ending() -> None:
+    md, markdown = (CliRunner().invoke(main, ["compare", "lenet5", "--format", name]) for name in ("md", "markdown"))
+    assert md.exit_code == 0 and md.stdout == markdown.stdout
 
 
 def test_a_format_and_another_ending() -> None:

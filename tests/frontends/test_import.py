@@ -7,6 +7,7 @@ Tests `frontends/arrange.py`, `cli/import_.py`, `frontends/constants.py`, `front
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,14 @@ def test_weights_come_along(tmp_path: Path) -> None:
     assert net.name == "squeezenet1_1"
     assert net.params == load("squeezenet1_1").params
     net.weights(tmp_path / "s.safetensors")
+
+
+def test_a_file_is_read_and_compared_without_torch(tmp_path: Path) -> None:
+    loads("name: n\ninput: 3x8x8\nnet: {c: 3x3 conv 4 bn relu, g: gap, f: fc 2}").to_onnx(tmp_path / "n.onnx")
+    code = "import sys; sys.modules['torch'] = None\nimport archdsl\n"
+    code += "print(archdsl.import_model('n.onnx').check.sizes, archdsl.load('n.onnx').totals.params)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "('3 x 3x8x8', '1 x 3x8x8') 126\n", done.stderr
 
 
 def test_factory_arguments() -> None:

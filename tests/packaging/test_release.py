@@ -126,6 +126,9 @@ def test_a_workflow_names_what_exists_and_trusts_no_one_with_more(path: Path) ->
 
 def test_only_the_job_that_publishes_may() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["build"]["needs"] == "checks", "only a commit that passes is published"
+    assert ".ci/run" in [step.get("run") for step in jobs["checks"]["steps"]]
+    assert [name for name, job in jobs.items() if "id-token" in job.get("permissions", {})] == ["publish"]
     rights = {name: sorted(job["permissions"]) for name, job in jobs.items() if "permissions" in job}
     assert rights == {"publish": ["attestations", "contents", "id-token"], "page": ["contents"]}
     assert (jobs["publish"]["needs"], jobs["smoke"]["needs"], jobs["page"]["needs"]) == ("smoke", "build", "publish")

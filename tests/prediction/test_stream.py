@@ -373,6 +373,9 @@ def test_shards_are_the_whole(model: Path, folder: Path, tmp_path: Path) -> None
         result = run("predict", model, folder, "-o", tmp_path / "out", "--shard", f"{number}/3", "--chunk", 4)
         assert result.exit_code == 0, result.stderr
     assert rows_of(tmp_path / "out") == whole
+    assert "for 3 shards" not in result.stderr
+    few = run("predict", model, folder, "-o", tmp_path / "few", "--shard", "3/3")
+    assert "0 images; 1 chunk of 512 images for 3 shards: lower --chunk" in few.stderr
     again = run("predict", model, folder, "-o", tmp_path / "out", "--shard", "1/3", "--chunk", 4)
     assert (again.exit_code, "E0832" in again.stderr) == (2, True)
     for wrong in ("0/3", "4/3", "1", "1/0", "a/b"):

@@ -17,9 +17,10 @@ from archdsl import ops
 from archdsl.backends.onnx import lower
 from archdsl.backends.onnx.rules.pool import averaging
 from archdsl.cli import main
+from archdsl.runtime.inputs import input_text
 from archdsl.runtime.session import open_session
 from archdsl.shapes import at
-from archdsl.verification.file_runs import FileRuns, copies_of, input_text, run_sizes
+from archdsl.verification.file_runs import FileRuns, copies_of, run_sizes
 
 FREE = "name: free\ninput: 5x9x7\nnet:\n  a: ln\n  b: pad 1\n  c: ln\n"
 CLASSES = "name: classes\ninput: 3x8x8\nnet: {c: 3x3 conv 4 bn relu, p: gap, f: fc 5}\n"

@@ -28,6 +28,7 @@ from archdsl.cli import main
 from archdsl.diagnostics import ArchError
 from archdsl.spec.open import files_of
 from archdsl.watching.follow import Followed
+from archdsl.watching.server import MAX_CONNECTIONS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 in_browser = pytest.mark.skipif(
@@ -129,6 +130,24 @@ def test_other_requests(served: Served) -> None:
     twice = line + f"Host: evil.example:{served.port}\r\n\r\n".encode()
     assert re.match(rb"HTTP/1.1 4(00|21) ", served.raw(twice))
     assert served.get("/page").status == 200
+
+
+def test_connections_without_a_request_end(served: Served) -> None:
+    """Another user of the machine, who has no token, cannot keep the owner out."""
+    address = ("127.0.0.1", served.port)
+    idle = [socket.create_connection(address, 20) for _ in range(MAX_CONNECTIONS + 1)]
+    try:
+        idle[0].sendall(b"GET / HTTP/1.1\r\n")
+        idle[1].sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode())
+        with idle[-1] as last:
+            assert last.recv(10) == b""
+        for connection in idle[:-1]:
+            while connection.recv(4096):
+                pass
+    finally:
+        for connection in idle:
+            connection.close()
+    assert served.get("/").status == 200
 
 
 def test_the_stream_has_the_state(served: Served) -> None:
