@@ -40,7 +40,7 @@ def resolve_weights(
     """
     if source is None:
         return initial(graph, seed)
-    check_type("weights", source, "a path, or arrays by name", str, os.PathLike, Mapping)
+    check_type("weights", source, "a path, or arrays by name: a `state_dict()`", str, os.PathLike, Mapping)
     if isinstance(source, (str, os.PathLike)):
         source = _loaded(Path(source))
     return fit(source, graph, reinit, seed, inflate, classes, reading)
