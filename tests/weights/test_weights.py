@@ -224,7 +224,7 @@ def test_a_state_dict(tmp_path: Path, zipped: bool) -> None:
     again = fit(load(path), net())
     assert all(np.array_equal(again[key], weights[key]) for key in weights)
     assert again.source == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-    assert again.notes == ()
+    assert {note.code for note in again.notes} <= {"W0625"}
 
 
 def test_wrappers_and_prefixes(tmp_path: Path) -> None:
@@ -234,7 +234,9 @@ def test_wrappers_and_prefixes(tmp_path: Path) -> None:
     state["module.norm1.num_batches_tracked"] = torch.tensor(7)
     path = torch_file(tmp_path / "a.pt", {"epoch": 3, "state_dict": state, "optimizer": {}})
     again = fit(load(path), net())
-    assert [note.message for note in again.notes] == ["read the tensors below `state_dict.module`"]
+    assert [note.message for note in again.notes if note.code != "W0625"] == [
+        "read the tensors below `state_dict.module`"
+    ]
     assert np.array_equal(again["fc.weight"], weights["fc.weight"])
     assert again["norm1.num_batches_tracked"] == 7
 
@@ -463,7 +465,7 @@ def test_values_too_large_for_float32_are_reported_once(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         for weights in (fit(load(tmp_path / "w.npz"), net()), fit(as_weights(state), net())):
             assert np.isinf(weights["fc.weight"]).sum() == 1
-            assert [note.code for note in weights.notes] == ["W0606"]
+            assert [note.code for note in weights.notes if note.code != "W0625"] == ["W0606"]
 
 
 def test_tensors_in_memory_that_are_not_plain() -> None:
