@@ -58,7 +58,8 @@ def check(module: nn.Module, size: tuple[int, ...] = (3, 8, 8)) -> Any:
     x = torch.randn(3, *size)
     with torch.no_grad():
         expected, outputs = module(x), imported.network.to_torch(weights)(x)
-    assert torch.allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    # Standardized filters are computed by another sum: small outputs have the error of the large ones.
+    assert torch.allclose(outputs, expected, rtol=1e-5, atol=1e-6 * max(1.0, float(expected.abs().max())))
     return imported
 
 

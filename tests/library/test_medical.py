@@ -206,7 +206,8 @@ def test_tensors_and_counts(case: Case) -> None:
     assert network.output == tuple(y.shape[1:])
 
 
-@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-6), (torch.float64, 1e-12)], ids=["32", "64"])
+# In float32, torch sums in an order that depends on the processor: 1.1e-6 was measured with ecg_resnet34.
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 3e-6), (torch.float64, 1e-12)], ids=["32", "64"])
 @pytest.mark.parametrize("case", EACH_RUN)
 def test_outputs(case: Case, dtype: torch.dtype, most: float) -> None:
     network = archdsl.load(case.name, input=case.input, w=case.w)
