@@ -190,7 +190,7 @@ class Typist:
 
     def close(self) -> None:
         self.child.kill()
-        self.child.wait()
+        self.child.wait(60)
         os.close(self.handle)
 
 

@@ -88,7 +88,10 @@ def test_json_data_is_plain() -> None:
 
 @pytest.mark.parametrize(("suffix", "format"), [*SUFFIXES.items(), ("", "text"), (".SVG", "svg")])
 def test_the_format_of_a_file_is_that_of_its_suffix(suffix: str, format: str) -> None:
-    assert format_of(f"x{suffix}") == format and format_of(f"x{suffix}", "json") == "json"
+    assert format_of(f"x{suffix}") == format == format_of(f"x{suffix}", format) and format_of("x", "json") == "json"
+    if suffix and format != "json":
+        with pytest.raises(ArchError, match="E0003"):
+            format_of(f"x{suffix}", "json")
 
 
 def test_a_file_is_replaced_only_if_archdsl_drew_it(tmp_path: Path) -> None:
