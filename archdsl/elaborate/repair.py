@@ -140,8 +140,8 @@ def as_input(op: Op, nodes: Sequence[Node], source: int) -> str:
 
 def input_fixes(op: Op, nodes: Sequence[Node], source: int) -> tuple[Fix, ...]:
     """Return the fix that writes the input of `as_input`, if there is one."""
-    sizes = re.match(r"`\w+: ([\dx]+)`", as_input(op, nodes, source))
-    return () if sizes is None else (replacing(_origin(nodes, source).origin.span, sizes[1]),)
+    help_ = re.match(r"`\w+: ([\dx]+)`", as_input(op, nodes, source))
+    return () if help_ is None else (replacing(_origin(nodes, source).origin.span, help_[1]),)
 
 
 def input_with_axes(op: Op, nodes: Sequence[Node], source: int, spread: int) -> str:

@@ -30,8 +30,6 @@ from archdsl.report.params import params_report
 from tests.support.places import CAT
 
 LENET = archdsl.load("lenet5")
-SPECLESS = str(Path(__file__).parent)
-"""A folder without specs."""
 
 
 def _any(value: Any) -> Any:
@@ -65,7 +63,6 @@ WRONG: list[tuple[str, Callable[[], object], list[str]]] = [
     ("list", lambda: archdsl.list(year="2016-2014"), ["list", "--year", "2016-2014"]),
     ("list", lambda: archdsl.list("lenet5").text("xml"), ["list", "lenet5", "--format", "xml"]),
     ("check", lambda: archdsl.check("lenet5").text("xml"), ["check", "lenet5", "--format", "xml"]),
-    ("check", lambda: archdsl.check(SPECLESS), ["check", SPECLESS]),
     (
         "check",
         lambda: archdsl.check("lenet5", why=True, input="1x32x32"),

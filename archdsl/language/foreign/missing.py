@@ -34,7 +34,7 @@ _REASONS: dict[str, str] = {
     "cumsum fft fft2 fftn ifft rfft stft spectrogram dct where roll": _FUNCTION,
     "gather indexselect take": "`slice 0 16` selects channels, and `shuffle 2` reorders them",
     "crop centercrop cropping": "a negative `pad` crops: `pad -4 <- a` removes 4 pixels at each side",
-    "sepconv separableconv": "write `[3x3 dwconv nobias, 1x1 conv 128]`",
+    "sepconv": "write `[3x3 dwconv nobias, 1x1 conv 128]`",
     "stack": "`concat <- a, b` joins channels; no op adds an axis",
     "tile repeat repeatvector": "`concat <- a, a` repeats channels, `upsample 2` repeats pixels, and `2 * relu` a node",
     "globalaverage": "the mean over all pixels is `gap`",
