@@ -3,7 +3,7 @@
 Half of the states of a text that is being typed are not YAML, and most of the others have an error. So that a line
 costs only its own shapes while it is typed, the network that is shown is, in this order: that of the text; the last
 valid one, if only a line has changed since; what is known of a text that is YAML; that of the text without the line
-that breaks the YAML, as far as that line cannot change it; the last valid one; what is known of the text.
+that breaks the YAML, as far as that line cannot change it; the last valid one up to the first change; what is known.
 """
 
 from __future__ import annotations
@@ -21,10 +21,6 @@ from archdsl.library.check_report import CheckedSpec
 from archdsl.network import Network, known_network
 from archdsl.source import Map, parse_known
 from archdsl.spec.open import from_known_source
-
-_FEW_LINES = 3
-"""A change of more lines than these is not that of one line, with a line before and after it."""
-
 
 _SECTION = re.compile(r"^([A-Za-z_]\w*) *:", re.ASCII | re.MULTILINE)
 _APART = frozenset(("variants", "claims"))
@@ -130,9 +126,9 @@ def _shown(
         return network, same, end
     change = None
     if before is not None and before.shown.complete and before.certain == len(before.text):
-        change = Change.between(before.shown.document.source.text, source.text)
-        if source.text.count("\n", change.start, change.new_end) < _FEW_LINES:
-            return before.shown, change, end
+        change = Change.between(old := before.shown.document.source.text, source.text)
+        if "\n" not in old[change.start : change.old_end] and source.text.count("\n", change.start, change.new_end) < 2:
+            return before.shown, change, end  # one line, or a new one, is being typed
     if parse_known(source)[1] is None:
         return network, same, end
     edited = None if before is None else Change.between(before.text, source.text).new_end
@@ -141,7 +137,7 @@ def _shown(
         if other.complete:
             return other, same, _certain(source.text, Change.between(source.text, repaired.text).start)
     if before is not None and change is not None:
-        return before.shown, change, end
+        return before.shown, change, change.start
     return network, same, end
 
 

@@ -97,7 +97,24 @@ def lost_facts(model: SourceModel) -> tuple[str, ...]:
 def module_facts(module: nn.Module) -> tuple[str, ...]:
     """Return what a spec cannot say of a module, though its outputs are equal."""
     paths = [path for path, one in module.named_modules() if getattr(one, "momentum", 0.1) is None]
-    return tuple(_listed("averages over all batches (momentum=None)", "average over all batches", paths, "module"))
+    facts = _listed("averages over all batches (momentum=None)", "average over all batches", paths, "module")
+    return (
+        *facts,
+        *_listed(
+            "acts in training only and is left out", "act in training only and are left out", _drops(module), "module"
+        ),
+    )
+
+
+def _drops(module: nn.Module) -> list[str]:
+    """Modules that drop values in training, but for `nn.Dropout`, which a spec has. `p` and `drop_prob` are theirs."""
+    return [
+        path
+        for path, one in module.named_modules()
+        if "Drop" in (kind := type(one).__name__)
+        and kind != "Dropout"
+        and vars(one).get("p", vars(one).get("drop_prob", 1))
+    ]
 
 
 def _listed(one: str, several: str, names: Sequence[str], what: str = "tensor") -> list[str]:

@@ -151,15 +151,13 @@ class Reader:
                 meant = next((f"did you mean `{h}` for `{n}`?" for n in tree.entries if (h := _near_head(n))), "")
                 self.report.add(without_head(name, entry, tree, outer, meant))
             elif near and not any(option in tree.entries for option in _OPTIONS):
-                self.report.add(
-                    Diagnostic(
-                        "W0213",
-                        f"`{name}` is the name of a node here, not the head word `{near}`",
-                        entry.key.span,
-                        severity="warning",
-                        help=Proposal(f"write `{near}:`, or rename the node", near, name),
-                    )
-                )
+                what = f"`{name}` is the name of a node here, not the head word `{near}`"
+                help_: str = Proposal(f"write `{near}:`, or rename the node", near, name)
+                self.report.add(Diagnostic("W0213", what, entry.key.span, severity="warning", help=help_))
+            elif outer is not None and name in COMPOSITE_KEYS.get(outer.text, ()):
+                what = f"`{name}` is the name of a node here, not the key of `{outer.text}:`"
+                help_ = f"move `{name}:` beside `{outer.text}:`, or rename the node"
+                self.report.add(Diagnostic("W0213", what, entry.key.span, severity="warning", help=help_))
 
     def key(self, scalar: Scalar) -> Key:
         """Read the key of a named node. Raises E0501, E0502."""
@@ -372,7 +370,9 @@ _OPTIONS = ("repeat", "as", "from", "when", "then", "doc", "label")
 
 
 def _near_head(name: str) -> str:
-    """The head word that a name misspells: `residul`, but not `branch` or `dense1`."""
+    """The head word that a name misspells: `residul` and `Residual`, but not `branch` or `dense1`."""
+    if name != name.lower() and name.lower() in HEADS:
+        return name.lower()
     for head in _NEAR.get(name[:1], ()):
         if abs(len(name) - len(head)) > 2:
             continue

@@ -120,3 +120,16 @@ def test_a_size_bomb_ends_at_the_limits() -> None:
     bomb = "input: 3x8x8\nblocks:\n  a: [999 * relu]\n  b: [999 * a]\n  c: [999 * b]\nnet: 999 * c\n"
     assert [d.code for d in snapshot(bomb).diagnostics] == ["E0314"]
     assert [d.code for d in snapshot("net: " + "[" * 10_000).diagnostics] == ["E0106"]
+
+
+CHAIN = "input: 3x32x32\nnet:\n  a: 3x3 conv 64 /2 linear\n  c: 3x3 dwconv\n  n: relu\n  z: flatten\n  d: fc 3\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("dwconv", "dwconv /2"), ("  z:", "  m: 3x3 conv 7\n  z:"), ("  n: relu\n", "")]
+)
+def test_another_edit_below_a_broken_line_leaves_no_earlier_shape(old: str, new: str) -> None:
+    broken = CHAIN.replace("linear", "plainn")
+    one = snapshot(broken, snapshot(CHAIN))
+    assert shown(one)["z: flatten"] == "→ 16384", "only one line is being typed"
+    assert "z: flatten" not in shown(snapshot(broken.replace(old, new), one))

@@ -332,3 +332,6 @@ def test_the_summary_says_what_a_spec_cannot() -> None:
     norm = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, momentum=None))
     said = archdsl.import_model(norm, input=(3, 8, 8)).summary.text()
     assert "the module `1` averages over all batches (momentum=None)" in said
+    drops = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout2d(0.5), nn.Dropout(0.1), nn.AlphaDropout(0))
+    lost = archdsl.import_model(drops, input=(3, 8, 8)).lost
+    assert lost == ("the module `1` acts in training only and is left out",)

@@ -22,3 +22,18 @@ def test_a_line_at_the_wrong_depth_is_one_error(wrong: str, help_: str) -> None:
         archdsl.loads(HEAD + wrong)
     (diagnostic,) = caught.value.diagnostics
     assert (diagnostic.code, help_ in diagnostic.help) == ("E0201", True), diagnostic
+
+
+@pytest.mark.parametrize(
+    ("wrong", "help_"),
+    [
+        (
+            "  res:\n    residual:\n      a: 3x3 conv 4\n      shortcut: 1x1 conv 4\n",
+            "move `shortcut:` beside `residual:`",
+        ),
+        ("  res:\n    Residual:\n      a: 3x3 conv 4\n", "write `residual:`"),
+    ],
+)
+def test_another_network_than_meant_has_a_warning(wrong: str, help_: str) -> None:
+    (note,) = archdsl.loads(HEAD + wrong).graph.notes
+    assert (note.code, help_ in note.help) == ("W0213", True), note
