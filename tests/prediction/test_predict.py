@@ -483,7 +483,7 @@ def test_random_weights_never_pass_for_trained_ones(tmp_path: Path) -> None:
     again = tmp_path / "again.onnx"
     for options in ([], ["--opset", 17]):  # a compiled model as SPEC
         result = run("compile", model, "-o", again, "--force", *options)
-        assert "(imported from m.onnx): NOT trained" in result.stdout, result.stderr
+        assert "(imported from m.onnx): NOT trained" in result.stderr
         result = run("predict", again, CAT, "--format", "json")
         assert warning in result.stderr
         assert json.loads(result.stdout)["random_weights"] is True
