@@ -62,7 +62,7 @@ def browser() -> Iterator[tuple[Any, str, list[str]]]:
     ("query", "place"),
     [
         ("E0412", "reference/diagnostics/E0412.html"),
-        ("receptive field", "article.html"),
+        ("receptive field", "glossary.html"),
         ("dilation", "ops.html"),
         ("how many parameters does my network have", "questions.html"),
         ("feature map", "glossary.html"),
