@@ -71,7 +71,6 @@ def test_a_file_whose_name_has_a_star(here: Path) -> None:
     ("command", "spec", "words"),
     [
         ("compare", "resnt5*", "the library has no network `resnt5*`"),
-        ("check", "specs/*.yml", "no spec matches `specs/*.yml`"),
         ("compare", "resnt50*", "did you mean `resnet50"),
         ("diagram", "specs/a.yaml#*_wied", "did you mean `a_wide`?"),
         ("bench", "specs/a.yaml#zzz*", "it has a, a_wide, a_deep"),
@@ -81,6 +80,11 @@ def test_a_file_whose_name_has_a_star(here: Path) -> None:
 def test_a_pattern_that_matches_nothing(here: Path, command: str, spec: str, words: str) -> None:
     result = run(command, spec)
     assert (result.exit_code, result.stdout) == (2, "") and words in result.stderr, result.stderr
+
+
+def test_check_reports_a_pattern_without_a_match_with_its_other_results(here: Path) -> None:
+    result = run("check", "specs/*.yml")
+    assert result.exit_code == 2 and "no spec matches `specs/*.yml`" in result.stdout, result.stderr
 
 
 def test_every_command_with_several_specs_takes_patterns(here: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 import archdsl
-from archdsl.attribution.attribute import attribute_stream
 from archdsl.diagnostics import ArchError
 from archdsl.runtime.embedded import raw_pixels
 from tests.support import clinic
@@ -89,13 +88,6 @@ def test_bench_refuses_it(folder: Path) -> None:
     with pytest.raises(ArchError) as caught:
         archdsl.bench(folder / "inside.onnx")
     assert code_of(caught.value) == "E0806"
-
-
-@pytest.mark.parametrize("method", ["gradcam", "occlusion"])
-def test_no_map_of_raw_pixels(method: Any, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArchError) as caught:
-        attribute_stream(folder / "inside.onnx", folder / "x.png", tmp_path / "maps", method)
-    assert code_of(caught.value) == "E0880"
 
 
 def test_a_file_that_only_claims_to_read_pixels(folder: Path, tmp_path: Path) -> None:
