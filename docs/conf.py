@@ -52,7 +52,6 @@ html_theme_options = {
 }
 
 _LINK = re.compile(r"(?<!!)(\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
-_FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"^> Not run by the tests: (.)(.*)$", re.MULTILINE)
 """The site shows the reason, which is of use for a reader: "Needs a GPU."."""
 _ERROR = re.compile(r"(?:docs/errors\.md#([ewn]\d{4})-.*|archdsl/explain/([EWN]\d{4})\.md)")
@@ -83,9 +82,11 @@ def _rewrite_links(app: Any, name: str, source: list[str]) -> None:
     if name == "decisions/README":
         source[0] += "\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n"
     source[0] = _NOT_RUN.sub(lambda m: f'<p class="not-run">{m[1].upper()}{m[2]}</p>', source[0])
-    parts = _FENCE.split(source[0])
-    parts[::2] = [_LINK.sub(lambda m: f"{m[1]}({link(name, m[2])})", part) for part in parts[::2]]
-    source[0] = "".join(parts)
+
+    def link_prose(prose: str) -> str:
+        return _LINK.sub(lambda m: f"{m[1]}({link(name, m[2])})", prose)
+
+    source[0] = reference.outside(reference.FENCES, source[0], link_prose)
 
 
 def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:

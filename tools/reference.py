@@ -7,13 +7,15 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 _CODE = re.compile(r"(?<![\w\[/])`?([EWN]0\d{3})`?(?!\w)")
-_FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+FENCES = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
+_INLINE_CODE = re.compile(r"(`+[^`]+`+)")
 
 
 def write(folder: Path) -> None:
@@ -36,6 +38,13 @@ def pages() -> Iterator[tuple[str, str]]:
     yield from diagnostics()
 
 
+def outside(code: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
+    """Return a text whose parts between matches of `code`, a pattern with one group, are changed."""
+    parts = code.split(text)
+    parts[::2] = map(change, parts[::2])
+    return "".join(parts)
+
+
 def _toctree(names: Iterator[str] | list[str]) -> str:
     return "\n".join(["", "```{toctree}", ":hidden:", "", *names, "```", ""])
 
@@ -50,9 +59,8 @@ def diagnostics() -> Iterator[tuple[str, str]]:
     codes = {code: explain.page(code) for code in explain.codes()}
     for code, page in codes.items():
         title, end, rest = page.text.partition("\n")
-        parts = _FENCE.split(rest)
-        parts[::2] = [_CODE.sub(lambda m, own=code: _code_link(m, own, codes), part) for part in parts[::2]]
-        yield f"diagnostics/{code}.md", title + end + "".join(parts)
+        link = partial(_code_link, own=code, codes=codes)
+        yield f"diagnostics/{code}.md", title + end + outside(FENCES, rest, partial(_CODE.sub, link))
     lines = [
         "# Errors, warnings and notes",
         "",
@@ -68,9 +76,9 @@ def diagnostics() -> Iterator[tuple[str, str]]:
     yield "diagnostics/index.md", "\n".join(lines) + "\n" + _toctree([*codes])
 
 
-def _code_link(match: re.Match[str], own: str, codes: object) -> str:
+def _code_link(match: re.Match[str], own: str, codes: Container[str]) -> str:
     code = match[1]
-    return f"[{code}]({code}.md)" if code != own and code in codes else match[0]  # type: ignore[operator]
+    return f"[{code}]({code}.md)" if code != own and code in codes else match[0]
 
 
 # --- command line ----------------------------------------------------------------------------------------
@@ -122,9 +130,7 @@ def _command(command: Any, parent: Any, name: str, level: int) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """Return a help text or docstring as Markdown in which a star outside of code is a star, not emphasis."""
-    parts = re.split(r"(`+[^`]+`+)", text)
-    parts[::2] = [re.sub(r"(?<!\\)\*(?!\s)", r"\\*", part) for part in parts[::2]]
-    return "".join(parts)
+    return outside(_INLINE_CODE, text, lambda part: re.sub(r"(?<!\\)\*(?!\s)", r"\\*", part))
 
 
 def _prose(text: str) -> str:
@@ -157,7 +163,8 @@ def python() -> Iterator[tuple[str, str]]:
             page += [f"## {returned.__name__}", "", *_entry(returned.__name__, returned, 3)]
         elif returned is not None:
             page += [f"Returns [`{returned.__name__}`]({returned.__name__}.md).", ""]
-        yield f"python/{name}.md", _CODE.sub(r"[\1](../diagnostics/\1.md)", "\n".join(page))
+        link = partial(_CODE.sub, r"[\1](../diagnostics/\1.md)")
+        yield f"python/{name}.md", outside(FENCES, "\n".join(page), link)
     yield "python/index.md", "\n".join(lines) + "\n" + _toctree(archdsl.__all__)
 
 
