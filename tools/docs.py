@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import blocks, run
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     "README.md",
@@ -60,7 +63,6 @@ _PAINTERS = (
     *(f"graph/{name}" for name in ("layout", "positions", "printing", "scene", "labels", "legend")),
     *("scene/__init__", "scene/printing", "scene/svg", "scene/write", "model/words", "heat", "theme", "metrics"),
 )
-_NAMED = re.compile(r"^```yaml\n# (\w+\.yaml)\n.*?^```$", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"^<!-- made: (\w+) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
@@ -68,11 +70,10 @@ def read(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def save_specs(text: str, folder: Path) -> None:
-    """Save the named specs of a page in a folder."""
-    for match in _NAMED.finditer(text):
-        body = match[0].removeprefix("```yaml\n").removesuffix("```")
-        (folder / match[1]).write_text(body, encoding="utf-8")
+def save_files(text: str, folder: Path) -> None:
+    """Save the named blocks of a page in a folder."""
+    for block in blocks(text):
+        block.save(folder)
 
 
 # --- pages -----------------------------------------------------------------------------------------------
@@ -80,8 +81,6 @@ def save_specs(text: str, folder: Path) -> None:
 
 def generated(page: str) -> str:
     """Return the page with every output and every generated part renewed."""
-    from pages import run
-
     with tempfile.TemporaryDirectory() as name:
         done = run(page, Path(name))
     for failure in done.failures:
@@ -97,7 +96,6 @@ def with_parts(text: str) -> str:
 def _part(name: str) -> str:
     if not name.startswith("article_"):
         return PARTS[name]()
-    sys.path.insert(0, str(Path(__file__).parent))
     from article import PARTS as article
 
     return article[name]()
@@ -115,7 +113,7 @@ def request(name: str) -> Any:
     page, spec, view, options = PICTURES[name]
     with tempfile.TemporaryDirectory() as folder:
         if page:
-            save_specs(read(page), Path(folder))
+            save_files(read(page), Path(folder))
         network = archdsl.load(Path(folder) / spec if page else spec)
         return Request(network.graph, View(**view), Options(**options))
 
@@ -153,7 +151,7 @@ def styled(name: str) -> str:
 
     page, specs, arguments = STYLED[name]
     with tempfile.TemporaryDirectory() as folder:
-        save_specs(read(page) if page else "", Path(folder))
+        save_files(read(page) if page else "", Path(folder))
         return archdsl.figure([Path(folder) / spec if page else spec for spec in specs]).diagram(**arguments).svg
 
 
@@ -232,7 +230,6 @@ def _title(page: str) -> str:
 def lengths() -> str:
     """Return the lengths of specs and references; the existing table if other versions of the references are
     installed."""
-    sys.path.insert(0, str(Path(__file__).parent))
     from lengths import table, versions
 
     old = next(m[2] for m in _PART.finditer(read("docs/lengths.md")) if m[1] == "lengths")
@@ -262,7 +259,6 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def everything() -> Iterator[tuple[str, str]]:
     """Yield path and text of every file that is generated completely or in part."""
-    sys.path.insert(0, str(Path(__file__).parent))
     from article import picture as ball_chart
     from gallery import gallery_page, pictures
     from library_page import library_page

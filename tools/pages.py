@@ -64,6 +64,13 @@ class Block:
         match = _NAME.match(self.text) if self.language in ("yaml", "python") else None
         return match[1] if match else None
 
+    def save(self, folder: Path) -> None:
+        """Save the block under its name, if it has one."""
+        if self.name is not None:
+            path = folder / self.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.text, encoding="utf-8")
+
 
 def blocks(text: str) -> Iterator[Block]:
     """Yield the fenced blocks of a page."""
@@ -81,20 +88,24 @@ class Run:
     failures: list[str] = field(default_factory=list)
 
 
+def preparation(page: str) -> str:
+    """Return the name of a page's function in `tests/docs/prepare.py`: `guides_ci` for `docs/guides/ci.md`."""
+    return re.sub(r"\W", "_", page.removeprefix("docs/").removesuffix(".md"))
+
+
 def run(page: str, folder: Path) -> Run:
     """Run a page, `docs/NAME.md`, in a folder after its function in `tests/docs/prepare.py`."""
     sys.path.insert(0, str(ROOT))
     from tests.docs import prepare
 
     text = (ROOT / page).read_text(encoding="utf-8")
-    getattr(prepare, re.sub(r"\W", "_", page.removeprefix("docs/").removesuffix(".md")), lambda folder: None)(folder)
+    getattr(prepare, preparation(page), lambda folder: None)(folder)
     done, names, moved = Run(text), {"__name__": "__main__"}, 0
     executed = ("python",) if page == "README.md" else ("sh", "python")
     with contextlib.chdir(folder), _importable(folder):
         for block in blocks(text):
             if block.name is not None:
-                (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / block.name).write_text(block.text, encoding="utf-8")
+                block.save(folder)
             elif block.not_run is None and block.language == "console":
                 shown = _session(block.text, folder)
                 start = block.start + moved

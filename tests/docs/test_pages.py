@@ -6,7 +6,6 @@ The tests run what a reader would: `tools/pages.py` has the rules, `tests/docs/p
 from __future__ import annotations
 
 import importlib
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -40,8 +39,7 @@ def test_every_block_runs_or_is_marked(page: str, tmp_path: Path) -> None:
 
 def test_every_preparation_is_of_a_page() -> None:
     functions = {name for name, it in vars(prepare).items() if getattr(it, "__module__", "") == prepare.__name__}
-    names = {re.sub(r"\W", "_", page.removeprefix("docs/").removesuffix(".md")) for page in WITH_CODE}
-    assert {name for name in functions if not name.startswith("_")} <= names
+    assert {name for name in functions if not name.startswith("_")} <= {pages.preparation(page) for page in WITH_CODE}
 
 
 def test_these_tests_can_fail(tmp_path: Path) -> None:
