@@ -170,12 +170,10 @@ def guides_triton(folder: Path) -> None:
 
 
 def images(folder: Path) -> None:
-    from tests.support import clinic
-
     rng = np.random.default_rng(0)
     place = np.diag([-1.5, -1.5, 2.0, 1.0])
-    clinic.series(folder / "study", rng.integers(-1000, 400, (32, 64, 64), np.int16), place)
-    clinic.dicom(folder / "IM0001", rng.integers(0, 255, (3, 28, 28), np.uint8))
+    series(folder / "study", rng.integers(-1000, 400, (32, 64, 64), np.int16), place)
+    dicom(folder / "IM0001", rng.integers(0, 255, (3, 28, 28), np.uint8))
     text = "input: 1x32x64x64\nnet: [3x3x3 conv 8 /2 relu, gap, fc 2]\npreprocess: {spacing: [2, 1.5, 1.5]}\n"
     (folder / "lungs.yaml").write_text(text, encoding="utf-8")
     archdsl.load(folder / "lungs.yaml").compile(folder / "lungs.safetensors", target="weights")

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.places import ROOT
+
 PACKAGES = frozenset(
     "PIL click graphviz graphviz_pure google numpy onnx onnxruntime pydantic pydantic_core resvg_py rich yaml"
     " hypothesis jsonschema pytest _pytest xdist".split()
