@@ -82,7 +82,7 @@ def blocks(text: str) -> Iterator[Block]:
 
 @dataclass
 class Run:
-    """What a page did: its text with the outputs of now, and what failed."""
+    """The text of a page with its current outputs, and the failures of its blocks."""
 
     text: str
     failures: list[str] = field(default_factory=list)
@@ -121,7 +121,7 @@ def run(page: str, folder: Path) -> Run:
 
 
 def _session(old: str, folder: Path) -> str:
-    """A console block with the outputs of now; an output that the old one describes stays."""
+    """A console block with its current outputs; an old output that describes the current one stays."""
     entries = re.findall(r"^(\$ .*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)", old, re.MULTILINE)
     commands = [entry[0][2:].replace("\n> ", "\n") for entry in entries]
     script = "".join(f"{command}printf '{_END}'\n" for command in commands)
