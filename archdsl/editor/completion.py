@@ -16,7 +16,7 @@ from archdsl.language.hints import words_of
 from archdsl.language.keys import HEADS, SHORTCUTS, TASKS, TOP_LEVEL
 from archdsl.language.overlay import block_name
 from archdsl.language.schema.models import COMPOSITES, AuxForm, Claims, DocumentForm
-from archdsl.language.section_models import Form, PaperForm, Preprocess
+from archdsl.language.section_models import ArgForm, Form, PaperForm, Preprocess
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source import Map, Tree
@@ -89,6 +89,10 @@ class _Names:
             yield from self.defaults(path, cursor)
         elif cursor.is_key and path[0] in _FORMS and len(path) == 1:
             yield from _keys(_FORMS[path[0]])
+        elif path[0] == "args" and len(path) == 2 and cursor.is_key:
+            yield from _keys(ArgForm)
+        elif path[0] == "args" and path[2:] == ("scale",):
+            yield from ((word, "value", f"compound scaling takes it for the {word}") for word in ("depth", "width"))
         elif path[-1] in _VALUES and not cursor.is_key:
             yield from ((word, "value", "") for word in _VALUES[path[-1]])
             yield from self.words(path, cursor.words) if path[-1] == "shortcut" else ()

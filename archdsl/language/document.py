@@ -41,7 +41,7 @@ class InputDecl(NamedTuple):
 
 
 class ArgDecl(NamedTuple):
-    """An argument of the spec, with its default, type and limits."""
+    """An argument of the spec, with its default, type and limits; `scale`: what compound scaling takes it for."""
 
     name: str
     default: FieldValue
@@ -49,6 +49,7 @@ class ArgDecl(NamedTuple):
     least: float | None
     most: float | None
     span: Span
+    scale: str | None = None
 
 
 class BlockParam(NamedTuple):
@@ -196,6 +197,8 @@ def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> 
             span,
             labels=(Label(decl.span, f"its default is {show(default)}"),) if overridden else (),
         )
+    if decl.scale and not _is_scalable(value):
+        raise error("E0308", f"`scale: {decl.scale}` is for a number or a list of numbers, not for {show(value)}", span)
     number = float(value) if type_name in ("int", "float") else 0.0  # type: ignore[arg-type]
     for limit, bad, word in (
         (decl.least, number < (decl.least or 0), "least"),
@@ -204,6 +207,12 @@ def _argument(decl: ArgDecl, over: Tree | Value, overridden: bool, env: Env) -> 
         if limit is not None and bad and type_name in ("int", "float"):
             raise error("E0308", f"the argument `{decl.name}` must be at {word} {limit:g}, not {show(value)}", span)
     return value
+
+
+def _is_scalable(value: Value) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_scalable, value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _type_name(value: Value) -> str:

@@ -57,7 +57,7 @@ def family_of(name: str) -> str:
 
 
 def read_arg(name: str, entry: Entry) -> ArgDecl:
-    """Read one of `args`: a default, or `{type, default, min, max}`. Raises E0201 to E0203, E0303, E0501, E0502."""
+    """Read one of `args`: a default, or a mapping with limits. Raises E0201 to E0203, E0303, E0501, E0502."""
     check_argument(name, entry.key)
     value = entry.value
     if not isinstance(value, Map):
@@ -65,7 +65,7 @@ def read_arg(name: str, entry: Entry) -> ArgDecl:
     form = validate(ArgForm, value, f"args.{name}")
     default = value.get("default")
     assert default is not None
-    return ArgDecl(name, written(default), form.type, form.min, form.max, entry.key.span)
+    return ArgDecl(name, written(default), form.type, form.min, form.max, entry.key.span, form.scale)
 
 
 def read_defaults(name: str, tree: Tree, names: Collection[str] | None) -> OpDefaults:

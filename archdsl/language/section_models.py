@@ -78,4 +78,7 @@ class ArgForm(Form):
     default: Any = Field(description="value if none is set")
     min: float | None = Field(None, description="smallest allowed value")
     max: float | None = Field(None, description="largest allowed value")
+    scale: Literal["depth", "width"] | None = Field(
+        None, description="what compound scaling, `archdsl solve --scale`, multiplies it with"
+    )
     doc: str | None = Field(None, description="description")

@@ -31,6 +31,8 @@ OFFERED = [
     ("claims: {pa", "params:  "),
     ("preprocess: im", "imagenet"),
     ("aux: {a: {fr", "from:  "),
+    ("args: {w: {sc", "scale:  "),
+    ("args: {w: {default: 1, scale: w", "width"),
     ("aux: {a: {from: st", "stem"),
     ("outputs: {a: st", "stem"),
 ]
