@@ -13,21 +13,36 @@ from typing import Any, TypeAlias
 
 from archdsl.diagnostics import escape_control, json_visible
 from archdsl.library.catalog import CatalogEntry
+from archdsl.library.quantities import Unit
 from archdsl.report.table import csv_text
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogColumn:
-    """A column: `value` is the sort key (None: unknown), `show` formats it."""
+    """A column: `value` is what it shows (None: unknown), `show` formats it.
+
+    A column of numbers has a `unit`; `more` says which of two numbers is the better one, None that neither is.
+    """
 
     title: str
     value: Callable[[CatalogEntry], Any]
     show: Callable[[Any], str] = str
     right: bool = True
+    unit: Unit | None = None
+    more: bool | None = None
+    size: Callable[[CatalogEntry], Any] | None = None
+    """The sort key, where it is not `value`."""
 
     def cell(self, entry: CatalogEntry) -> str:
         value = self.value(entry)
         return "" if value is None else self.show(value)
+
+    def number(self, entry: CatalogEntry) -> Any:
+        """Return the sort key; None if it is unknown. It is a number if the column has a unit."""
+        value = self.value(entry)
+        if value in (None, ""):
+            return None
+        return value if self.size is None else self.size(entry)
 
 
 Fact: TypeAlias = str | int | float | list[int] | None
@@ -39,42 +54,6 @@ def _thousands(value: int) -> str:
 
 def _mebibytes(value: int) -> str:
     return f"{value / 2**20:,.1f}" if value >= 2**19 else f"{value / 2**20:.2g}"
-
-
-COLUMNS: Mapping[str, CatalogColumn] = {
-    "name": CatalogColumn("name", lambda e: e.name, right=False),
-    "family": CatalogColumn("family", lambda e: e.family, right=False),
-    "task": CatalogColumn("task", lambda e: e.task, right=False),
-    "year": CatalogColumn("year", lambda e: e.year),
-    "input": CatalogColumn("input", lambda e: e.input),
-    "axes": CatalogColumn("axes", lambda e: e.axes, lambda axes: ", ".join(map(str, axes))),
-    "classes": CatalogColumn("classes", lambda e: e.classes),
-    "params": CatalogColumn("params", lambda e: e.params, _thousands),
-    "macs": CatalogColumn("MACs", lambda e: e.macs, _thousands),
-    "depth": CatalogColumn("depth", lambda e: e.depth),
-    "activations": CatalogColumn("activations", lambda e: e.activations, _thousands),
-    "memory": CatalogColumn("peak MiB", lambda e: e.peak_memory_bytes, _mebibytes),
-    "field": CatalogColumn("receptive field", lambda e: e.receptive_field),
-    "weights": CatalogColumn("weights MiB", lambda e: e.weight_bytes, _mebibytes),
-    "top1": CatalogColumn("top-1 %", lambda e: e.top1),
-    "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
-}
-"""By the names that `--sort` accepts."""
-RIGHT = {column.title for column in COLUMNS.values() if column.right}
-"""Titles of the columns that are aligned to the right."""
-FORMATS = ("table", "json", "csv", "markdown")
-COSTS = ("params", "weights", "macs", "depth", "activations", "memory", "field")
-LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
-COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
-
-
-def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> list[CatalogEntry]:
-    """Return the entries sorted by a column, stable; unknown values come last in either direction."""
-    rows = list(entries)
-    special: Mapping[str, Callable[[CatalogEntry], Any]] = {"input": _input_size, "field": _field_size}
-    value = special.get(by, COLUMNS[by].value)
-    known = [e for e in rows if value(e) not in (None, "")]
-    return sorted(known, key=value, reverse=reverse) + [e for e in rows if value(e) in (None, "")]
 
 
 def _input_size(entry: CatalogEntry) -> tuple[int, str]:
@@ -90,6 +69,42 @@ def _field_size(entry: CatalogEntry) -> float:
 
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
+
+
+COLUMNS: Mapping[str, CatalogColumn] = {
+    "name": CatalogColumn("name", lambda e: e.name, right=False),
+    "family": CatalogColumn("family", lambda e: e.family, right=False),
+    "task": CatalogColumn("task", lambda e: e.task, right=False),
+    "year": CatalogColumn("year", lambda e: e.year, unit="year"),
+    "input": CatalogColumn("input", lambda e: e.input, size=_input_size),
+    "axes": CatalogColumn("axes", lambda e: e.axes, lambda axes: ", ".join(map(str, axes))),
+    "classes": CatalogColumn("classes", lambda e: e.classes, unit="count"),
+    "params": CatalogColumn("params", lambda e: e.params, _thousands, unit="count", more=False),
+    "macs": CatalogColumn("MACs", lambda e: e.macs, _thousands, unit="count", more=False),
+    "depth": CatalogColumn("depth", lambda e: e.depth, unit="layers", more=True),
+    "activations": CatalogColumn("activations", lambda e: e.activations, _thousands, unit="count", more=False),
+    "peak": CatalogColumn("peak MiB", lambda e: e.peak_memory_bytes, _mebibytes, unit="bytes", more=False),
+    "field": CatalogColumn("receptive field", lambda e: e.receptive_field, unit="pixels", more=True, size=_field_size),
+    "weights": CatalogColumn("weights MiB", lambda e: e.weight_bytes, _mebibytes, unit="bytes", more=False),
+    "top1": CatalogColumn("top-1 %", lambda e: e.top1, unit="percent", more=True),
+    "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
+}
+"""By the names that `--sort` accepts."""
+RIGHT = {column.title for column in COLUMNS.values() if column.right}
+"""Titles of the columns that are aligned to the right."""
+FORMATS = ("table", "json", "csv", "markdown")
+NUMERIC = tuple(name for name, column in COLUMNS.items() if column.unit)
+"""Columns whose values are numbers: the figures of conditions, budgets and fronts."""
+COSTS = ("params", "weights", "macs", "depth", "activations", "peak", "field")
+LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
+COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
+
+
+def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> list[CatalogEntry]:
+    """Return the entries sorted by a column, stable; unknown values come last in either direction."""
+    rows, key = list(entries), COLUMNS[by].number
+    known = [e for e in rows if key(e) is not None]
+    return sorted(known, key=key, reverse=reverse) + [e for e in rows if key(e) is None]
 
 
 def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ LAYERS = [
         "prediction",
         "attribution",
         "library",
+        "planning",
         "weights",
         "frontends",
         "editor",

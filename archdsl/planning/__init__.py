@@ -1,0 +1,1 @@
+"""Choose a network: sweeps over arguments, budgets, conditions on figures."""

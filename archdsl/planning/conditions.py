@@ -1,0 +1,107 @@
+"""Conditions on the figures of networks: `params < 5M and peak < 2GiB`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from archdsl.diagnostics import Source, Span, did_you_mean, error
+from archdsl.language.expressions import Lookup, Value, truth
+from archdsl.language.expressions.parser import ParsedPart, Parser
+from archdsl.language.expressions.tokens import Token
+from archdsl.library.catalog import CatalogEntry
+from archdsl.library.columns import COLUMNS, NUMERIC
+from archdsl.library.quantities import QUANTITY, SUFFIXES, factor, scaled
+from archdsl.source import Scalar
+
+
+class Missing(Exception):
+    """A figure that a condition needs and a network does not have; `args[0]` is its name."""
+
+
+class Condition:
+    """A condition in the language of expressions, on the figures of `COLUMNS` and on `arguments`.
+
+    A number may have a suffix: `5M` for a count, `2GiB` for bytes. Raises E0303 to E0306 for a wrong expression, E0304
+    for a name that is no figure, E0912 for a quantity that is compared with a figure of another unit.
+    """
+
+    def __init__(self, text: str, arguments: Collection[str] = ()) -> None:
+        self.text = text
+        source = Source("--where", text)
+        scalar = Scalar(text, text, Span(source, 0, len(text)), offset=0)
+        parser = _ConditionParser(scalar, 0, None)
+        node = parser.ternary()
+        parser.expect_end()
+        self.expression = parser.expr(node)
+        known = (*NUMERIC, *arguments)
+        for name in sorted(self.expression.names - {*known}):
+            at = parser.places[name]
+            help_ = did_you_mean(name, known)
+            raise error("E0304", f"`{name}` is not a figure", scalar.part(at.start, at.end), help=help_, status=2)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The figures that the condition names, in the order of `COLUMNS`."""
+        return tuple(name for name in NUMERIC if name in self.expression.names)
+
+    def holds(self, entry: CatalogEntry, setting: Mapping[str, Value] = {}) -> bool:
+        """Return whether a network meets the condition; an argument in `setting` hides a figure of the same name.
+
+        Raises Missing if the network lacks a figure that decides, and E0305 for values that cannot be compared.
+        """
+
+        def value(name: str) -> Value:
+            if name in setting:
+                return setting[name]
+            number: Value = COLUMNS[name].number(entry)
+            if number is None:
+                raise Missing(name)
+            return number
+
+        return truth(self.expression.evaluate(value), self.expression.span)
+
+
+class _Quantity(NamedTuple):
+    start: int
+    end: int
+    text: str
+    suffix: str
+
+
+class _ConditionParser(Parser):
+    """Reads numbers with a suffix, and compares the suffix with the units of the figures on both sides."""
+
+    def __init__(self, scalar: Scalar, start: int, end: int | None) -> None:
+        self.quantities: list[_Quantity] = []
+        self.places: dict[str, Token] = {}
+        self.figures: list[Token] = []
+        super().__init__(scalar, start, end)
+
+    def read(self, at: int) -> Token:
+        text = self.scalar.text
+        begin = at + len(text[at : self.stop]) - len(text[at : self.stop].lstrip())
+        match = QUANTITY.match(text, begin, self.stop)
+        if match is None or not match[3] or " " in match[0]:
+            return super().read(at)
+        factors = [known[match[3]] for known in SUFFIXES.values() if match[3] in known]
+        if not factors:
+            return super().read(at)
+        number = scaled(match, factors[0])
+        self.quantities.append(_Quantity(match.start(), match.end(), match[0], match[3]))
+        return Token("number", repr(number), match.start(), match.end())
+
+    def word(self, token: Token) -> ParsedPart:
+        self.places.setdefault(token.text, token)
+        self.figures.append(token)
+        return super().word(token)
+
+    def comparison(self, left: ParsedPart, token: Token, right: ParsedPart) -> Callable[[Lookup], Value]:
+        figures = [f.text for f in self.figures if left.start <= f.start < right.end and f.text in COLUMNS]
+        units = [(name, unit) for name in figures if (unit := COLUMNS[name].unit)]
+        for one in self.quantities:
+            inside = left.start <= one.start < right.end
+            if inside and units and not any(one.suffix in SUFFIXES[unit] for _, unit in units):
+                name, unit = units[0]
+                factor(one.suffix, unit, name, one.text, self.scalar.part(one.start, one.end))
+        return super().comparison(left, token, right)
