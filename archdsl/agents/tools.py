@@ -52,8 +52,8 @@ def check(spec: Spec) -> Checked:
     from archdsl.library import check as checks
 
     source, variant = source_of(spec)
-    if source.path is not None and source.path.is_file():
-        report = checks.check(f"{source.path}#{variant}" if variant else source.path).specs[0]
+    if variant is not None:
+        report = checks.check(f"{source.path}#{variant}").specs[0]
     else:
         *_, (report, _) = checks.check_source(source)
     claims = {name: [str(verdict) for verdict in verdicts] for name, verdicts in report.verdicts.items()}

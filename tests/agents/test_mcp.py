@@ -204,6 +204,8 @@ def test_a_text_is_never_a_file_or_a_name(folder: Path) -> None:
     assert tools.check("{input: 3x8x8, net: {a: gap}}").ok
     assert tools.check("input: 3x8x8\nnet: {a: 3x3 conv 2, b: gap}\n# other.yaml").ok
     assert not tools.check("").ok
+    (folder / "network").write_text("net: [")  # the name that a text without a name has
+    assert tools.check("{input: 3x8x8, net: {a: gap}}").networks == ["network"]
 
 
 def test_few_of_many_parts() -> None:
