@@ -26,24 +26,19 @@ def hints(snapshot: Snapshot, lines: Positions) -> list[Hint]:
     """
     old = lines if snapshot.shown is snapshot.network else Positions(snapshot.shown.document.source.text)
     by_line: dict[int, dict[str | None, Node]] = {}
-    for (begin, stop), outputs_here in outputs(snapshot.shown).items():
-        start, end = snapshot.change.moved(begin), snapshot.change.moved(stop)
-        if (
-            start is None
-            or end is None
-            or end > snapshot.certain
-            or lines.line_of(start) != (line := lines.line_of(end))
-        ):
+    for (start, end), copies in outputs(snapshot.shown).items():
+        here = snapshot.here(start, end)
+        if here is None or lines.line_of(here[0]) != (line := lines.line_of(here[1])):
             continue
-        if old is not lines and old.line_text(old.line_of(stop)) != lines.line_text(line):
+        if old is not lines and old.line_text(old.line_of(end)) != lines.line_text(line):
             continue
         known = by_line.setdefault(line, {})
-        for call, node in outputs_here.items():
+        for call, node in copies.items():
             if call not in known or known[call].id < node.id:
                 known[call] = node
     out = []
-    for line, copies in sorted(by_line.items()):
-        nodes = [node for node in copies.values() if node.known]
+    for line, known in sorted(by_line.items()):
+        nodes = [node for node in known.values() if node.known]
         if nodes:
             out.append(Hint(lines.line_end(line), f"→ {shapes(nodes)}", shapes(nodes, symbolic=True)))
     return out

@@ -106,13 +106,10 @@ def value_at(tree: Tree, offset: int) -> tuple[tuple[str, ...], Tree]:
 def _node_text(snapshot: Snapshot, offset: int) -> str:
     """The nodes that the value at an offset makes: shapes, parameters, MACs, receptive field."""
     _, value = value_at(snapshot.tree, offset)
-    moved = snapshot.change.moved
     spans = []
     for start, end in outputs(snapshot.shown):
-        first, last = moved(start), moved(end)
-        if first is None or last is None or last > snapshot.certain:
-            continue
-        if first <= offset <= last or first == value.span.start:
+        here = snapshot.here(start, end)
+        if here is not None and (here[0] <= offset <= here[1] or here[0] == value.span.start):
             spans.append((end - start, start, end))
     return describe(snapshot.shown, *min(spans)[1:]) if spans else ""
 

@@ -36,9 +36,9 @@ def outline(snapshot: Snapshot) -> tuple[Item, ...]:
     shown = {}
     for (start, end), nodes in outputs(snapshot.shown).items():
         known = [node for node in nodes.values() if node.known]
-        last = snapshot.change.moved(end)
-        if known and last is not None and last <= snapshot.certain:
-            shown[snapshot.change.moved(start), last] = f" → {shapes(known)}"
+        here = snapshot.here(start, end)
+        if known and here is not None:
+            shown[here] = f" → {shapes(known)}"
     left = MAX_SYMBOLS
 
     def items(tree: Tree, kind: str) -> tuple[Item, ...]:

@@ -84,6 +84,11 @@ class Snapshot:
     def text(self) -> str:
         return self.source.text
 
+    def here(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return where characters of the text of `shown` are in this text; None if they changed or are not certain."""
+        first, last = self.change.moved(start), self.change.moved(end)
+        return None if first is None or last is None or last > self.certain else (first, last)
+
     @cached_property
     def tree(self) -> Map:
         """The tree of the text; after an error of YAML, of the text without the line that has it, if that helps."""
