@@ -11,7 +11,7 @@ from archdsl.diagnostics import ArchError
 from archdsl.editor.cursor import Cursor, cursor_at
 from archdsl.editor.snapshot import Snapshot
 from archdsl.language.document import Block, Document
-from archdsl.language.expressions import CONSTANTS, FUNCTIONS, OF_INPUT
+from archdsl.language.expressions import CONSTANTS, FUNCTIONS, OF_INPUT, show
 from archdsl.language.hints import words_of
 from archdsl.language.keys import HEADS, SHORTCUTS, TASKS, TOP_LEVEL
 from archdsl.language.overlay import block_name
@@ -184,7 +184,7 @@ class _Names:
 def _after(op: type[Op]) -> Iterator[Option]:
     """What can follow an op: its flags and fields, a norm, an activation."""
     for flag, (name, value) in op.flags.items():
-        yield flag, "flag", f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        yield flag, "flag", f"{name}={show(value)}"
     for name, field in op.model_fields.items():
         yield f"{name}=", "field", field.description or ""
     yield from (option for option in _ops() if OPS_BY_NAME[option[0]].role)

@@ -14,6 +14,7 @@ from archdsl.editor.places import made_by, outputs, shapes
 from archdsl.editor.snapshot import Snapshot
 from archdsl.explain import page
 from archdsl.graph import Node
+from archdsl.language.expressions import show
 from archdsl.language.schema.models import COMPOSITES, DocumentForm
 from archdsl.language.schema.values import summary
 from archdsl.network import Network
@@ -83,7 +84,7 @@ def op_text(op: type[Op]) -> str:
     for name, field in op.model_fields.items():
         lines.append(f"- `{name}`: {field.description}")
     for flag, (name, value) in op.flags.items():
-        lines.append(f"- `{flag}` is `{name}={str(value).lower() if isinstance(value, bool) else value}`")
+        lines.append(f"- `{flag}` is `{name}={show(value)}`")
     return "\n".join(lines)
 
 

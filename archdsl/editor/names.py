@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from archdsl.diagnostics import ArchError, Source, Span, error
+from archdsl.diagnostics import ArchError, Edit, Source, Span, error
 from archdsl.editor.snapshot import Snapshot, snapshots
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import Expr
@@ -27,7 +27,8 @@ from archdsl.language.syntax import (
     ResidualSyntax,
     SyntaxNode,
 )
-from archdsl.source import Map, Scalar
+from archdsl.library.fix import edited
+from archdsl.source import Map, Scalar, Tree
 from archdsl.spec.find import find_spec, read_source
 
 Kind: TypeAlias = Literal["argument", "block", "parameter", "input", "node"]
@@ -224,23 +225,20 @@ def _words_in(span: Span, names: Iterable[str]) -> list[Span]:
 @lru_cache(maxsize=4)
 def occurrences(snapshot: Snapshot) -> tuple[Occurrence, ...]:
     """Return every occurrence of a name in the text and its base, for the file's own network and all its variants."""
-    found: dict[tuple[int, int, int], Occurrence] = {}
+    found: dict[Span, Occurrence] = {}
     read = (one for document in snapshot.documents for one in _Reader(document).read())
-    for one in (
-        *_overridden_nodes(snapshot),
-        *read,
-        *_overrides(snapshot),
-    ):  # in a variant, the key of an override seems to define the node
-        found.setdefault((id(one.span.source), one.span.start, one.span.end), one)
+    # The overridden nodes come first: in the document of a variant, the key of an override seems to define the node.
+    for one in (*_overridden_nodes(snapshot), *read, *_overrides(snapshot)):
+        found.setdefault(one.span, one)
     return tuple(found.values())
 
 
 def _overridden_nodes(snapshot: Snapshot) -> Iterator[Occurrence]:
     """The keys of variants that override a node at the top of `net`."""
-    net, variants = snapshot.network.document.net, snapshot.tree.get("variants")
+    net = snapshot.network.document.net
     nodes = _members(net.entries) if isinstance(net, MapSyntax) else {}
-    for layer in variants.entries.values() if isinstance(variants, Map) else ():
-        changed = layer.value.get("net") if isinstance(layer.value, Map) else None
+    for layer in _variants(snapshot):
+        changed = layer.get("net") if isinstance(layer, Map) else None
         for name, entry in changed.entries.items() if isinstance(changed, Map) else ():
             if name in nodes:
                 yield Occurrence(entry.key.span, nodes[name][0])
@@ -249,14 +247,18 @@ def _overridden_nodes(snapshot: Snapshot) -> Iterator[Occurrence]:
 def _overrides(snapshot: Snapshot) -> Iterator[Occurrence]:
     """The keys of variants, and of a spec that extends another, that set an argument: `n: [2, 2]`, `args: {n: ...}`."""
     args = snapshot.network.document.args
-    variants = snapshot.tree.get("variants")
-    layers = [entry.value for entry in variants.entries.values()] if isinstance(variants, Map) else []
-    for layer in [*layers, snapshot.tree]:
+    for layer in (*_variants(snapshot), snapshot.tree):
         listed = layer.get("args") if isinstance(layer, Map) else None
         for one in (layer, listed):
             for name, entry in one.entries.items() if isinstance(one, Map) else ():
                 if name in args and (one is not snapshot.tree or "extends" in snapshot.tree.entries):
                     yield Occurrence(entry.key.span, Symbol("argument", name))
+
+
+def _variants(snapshot: Snapshot) -> list[Tree]:
+    """The variants of the text: what each of them overrides."""
+    variants = snapshot.tree.get("variants")
+    return [entry.value for entry in variants.entries.values()] if isinstance(variants, Map) else []
 
 
 def occurrence_at(snapshot: Snapshot, offset: int) -> Occurrence | None:
@@ -302,9 +304,7 @@ def rename(snapshot: Snapshot, offset: int, name: str) -> tuple[Span, ...]:
     spans = [one.span for one in references(snapshot, here.symbol)]
     if any(span.source is not snapshot.source for span in spans):
         raise error("E0501", f"`{here.symbol.name}` is defined in the spec that this one extends: rename it there")
-    text = snapshot.text
-    for span in reversed(spans):
-        text = text[: span.start] + name + text[span.end :]
+    text = edited(snapshot.text, [Edit(span, name) for span in spans])
     if _meaning(snapshot.text, snapshot) != _meaning(text, snapshot):
         wrong = [d.span for d in snapshot.diagnostics if d.severity == "error" and d.span is not None]
         mine = next((span for span in wrong if span.source is snapshot.source), None)

@@ -20,7 +20,7 @@ from archdsl.library.check import check_source
 from archdsl.library.check_report import CheckedSpec
 from archdsl.network import Network, known_network
 from archdsl.source import Map, parse_known
-from archdsl.spec.open import from_known_source
+from archdsl.spec.open import from_known_source, known_document_of
 
 _SECTION = re.compile(r"^([A-Za-z_]\w*) *:", re.ASCII | re.MULTILINE)
 _APART = frozenset(("variants", "claims"))
@@ -102,8 +102,6 @@ class Snapshot:
     @cached_property
     def documents(self) -> tuple[Document, ...]:
         """The documents of the text: its own network, then its variants."""
-        from archdsl.spec.open import known_document_of
-
         names = self.network.document.variants
         return (
             self.network.document,
