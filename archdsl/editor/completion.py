@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import Literal, NamedTuple, TypeAlias, cast
 
-from archdsl.diagnostics import ArchError
 from archdsl.editor.cursor import Cursor, cursor_at
 from archdsl.editor.snapshot import Snapshot
 from archdsl.language.document import Block, Document
@@ -20,7 +18,7 @@ from archdsl.language.section_models import ArgForm, Form, PaperForm, Preprocess
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
 from archdsl.source import Map, Tree
-from archdsl.spec.find import library_networks
+from archdsl.spec.find import library_names
 
 Kind: TypeAlias = Literal["key", "op", "block", "field", "flag", "argument", "node", "value", "network"]
 _IDENTIFIER = re.compile(r"[A-Za-z_.][\w.-]*$", re.ASCII)
@@ -80,7 +78,7 @@ class _Names:
             if variant or "extends" in self.tree.entries:
                 yield from ((f"{name}: ", kind, detail) for name, kind, detail in self.arguments(None))
         elif path[-1] == "extends":
-            yield from ((name, "network", "") for name in _networks())
+            yield from ((name, "network", "") for name in library_names())
         elif path[-1] == "preprocess" and not cursor.is_key:
             yield from ((name, "value", "") for name in Preprocess.presets)
         elif path[-1] in ("from", "outputs") or (path[0] == "outputs" and not cursor.is_key):
@@ -205,11 +203,3 @@ def _keys(form: type[Form], names: Iterable[str] | None = None) -> Iterator[Opti
 
 def _signature(block: Block) -> str:
     return block.span.text.strip("\"'")
-
-
-@cache
-def _networks() -> tuple[str, ...]:
-    try:
-        return tuple(library_networks())
-    except ArchError:
-        return ()
