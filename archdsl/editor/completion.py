@@ -14,6 +14,7 @@ from archdsl.language.hints import words_of
 from archdsl.language.keys import HEADS, SHORTCUTS, TASKS, TOP_LEVEL
 from archdsl.language.overlay import block_name
 from archdsl.language.schema.models import COMPOSITES, AuxForm, Claims, DocumentForm
+from archdsl.language.schema.values import summary
 from archdsl.language.section_models import ArgForm, Form, PaperForm, Preprocess
 from archdsl.ops import OPS_BY_NAME
 from archdsl.ops.base import Op
@@ -192,7 +193,7 @@ def _after(op: type[Op]) -> Iterator[Option]:
 
 def _ops() -> Iterator[Option]:
     for name, op in OPS_BY_NAME.items():
-        yield name, "op", " ".join((op.__doc__ or "").strip().split("\n")[0].split())
+        yield name, "op", summary(op).partition("\n")[0]
 
 
 def _keys(form: type[Form], names: Iterable[str] | None = None) -> Iterator[Option]:

@@ -63,6 +63,12 @@ def test_arguments_are_keys_of_a_variant() -> None:
     assert "classes: " in {one.text for one in complete(snapshot(text), text, len(text))}
 
 
+def test_the_detail_of_an_op_is_the_text_that_hover_shows() -> None:
+    details = {one.text: one.detail for one in complete(snapshot(), TINY, TINY.index("gap"))}
+    assert details["relu"] == "`max(x, 0)`."
+    assert details["conv"].startswith("Convolution")
+
+
 def test_nothing_is_offered_in_a_comment() -> None:
     text = TINY + "net # co"
     assert complete(snapshot(text), text, len(text)) == []
