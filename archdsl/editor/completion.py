@@ -11,7 +11,7 @@ from archdsl.editor.snapshot import Snapshot
 from archdsl.language.document import Block, Document
 from archdsl.language.expressions import CONSTANTS, FUNCTIONS, OF_INPUT, show
 from archdsl.language.hints import words_of
-from archdsl.language.keys import HEADS, SHORTCUTS, TASKS, TOP_LEVEL
+from archdsl.language.keys import HEADS, NAMINGS, SHORTCUTS, TASKS, TOP_LEVEL
 from archdsl.language.overlay import block_name
 from archdsl.language.schema.models import COMPOSITES, AuxForm, Claims, DocumentForm
 from archdsl.language.schema.values import summary
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*$", re.ASCII)
 _NODES = ("net", "blocks", "aux")
 _VALUES: dict[str, Iterable[str]] = {
     "task": TASKS,
-    "naming": ("nested", "sibling", "flat"),
+    "naming": NAMINGS,
     "shortcut": SHORTCUTS,
     "merge": ("concat", "add", "mul"),
 }

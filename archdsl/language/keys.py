@@ -20,6 +20,8 @@ COMPOSITE_KEYS: dict[str, tuple[str, ...]] = {
 }
 SHORTCUTS = ("project", "pad", "if_same_shape", "none")
 """Words for the shortcut of a residual block."""
+NAMINGS = ("nested", "sibling", "flat")
+"""Words of `naming` in `defaults`."""
 TOP_LEVEL = (
     "archdsl",
     "name",

@@ -26,7 +26,7 @@ from archdsl.diagnostics import (
 from archdsl.language import expressions
 from archdsl.language.document import ArgDecl, AuxDecl, Block, Claim, Document, OpDefaults
 from archdsl.language.inheritance import with_bare_args
-from archdsl.language.keys import KEYS_ELSEWHERE, MAPPINGS, SINGLE, TOP_LEVEL
+from archdsl.language.keys import KEYS_ELSEWHERE, MAPPINGS, NAMINGS, SINGLE, TOP_LEVEL
 from archdsl.language.names import check_argument, check_key, check_path
 from archdsl.language.overlay import block_name
 from archdsl.language.read_nodes import Reader, reference
@@ -246,13 +246,13 @@ class _DocumentBuilder:
         for name, entry in _entries(tree, "defaults"):
             if name == "naming":
                 naming = text_of(entry.value)
-                if naming not in ("nested", "sibling", "flat"):
+                if naming not in NAMINGS:
                     self.report.add(
                         Diagnostic(
                             "E0202",
                             f"`naming` must be nested, sibling or flat, not `{naming[:40]}`",
                             entry.value.span,
-                            help=did_you_mean(naming, ("nested", "sibling", "flat")),
+                            help=did_you_mean(naming, NAMINGS),
                         )
                     )
                     naming = "nested"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from archdsl.axes import FORMS, MOST
-from archdsl.language.keys import TASKS
+from archdsl.language.keys import NAMINGS, TASKS
 from archdsl.language.schema.models import AuxForm, ClaimForm, Claims, DocumentForm
 from archdsl.language.schema.values import Schema, model_fields, op_fields, ref, value_schema
 from archdsl.language.section_models import ArgForm, PaperForm, Preprocess
@@ -95,7 +95,7 @@ def sections() -> dict[str, Schema]:
         "argument_value": {**_scalar("array", "object", "null"), "description": "an argument of the spec"},
         "defaults": _strict(
             {
-                "naming": {"enum": ["nested", "sibling", "flat"], "description": _NAMING},
+                "naming": {"enum": [*NAMINGS], "description": _NAMING},
                 **{op: ref(f"defaults_{op}") for op in OPS_BY_NAME},
             }
         ),
