@@ -40,8 +40,11 @@ _HEADERS = {
 def application(followed: Followed, token: str, port: int) -> ASGIApp:
     """Return the application. `port` is the one it is served at, `token` the secret in its address."""
 
+    frame_text = files(__package__).joinpath("watch.html").read_text(encoding="utf-8")
+    frame_policy = _policy(frame_text)
+
     async def frame(request: Request) -> Response:
-        return Response(_asset("watch.html"), media_type="text/html", headers=_frame_policy())
+        return Response(frame_text, 200, frame_policy, "text/html")
 
     async def page(request: Request) -> Response:
         policy = {"Content-Security-Policy": "frame-ancestors 'self'"}  # the page has its own policy besides
@@ -104,13 +107,8 @@ class _Guard:
         return None
 
 
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _frame_policy() -> dict[str, str]:
+def _policy(text: str) -> dict[str, str]:
     """The policy of the frame: only its own script and style, by their hashes."""
-    text = _asset("watch.html")
     script, style = (
         b64encode(sha256(text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0].encode()).digest()).decode()
         for tag in ("script", "style")

@@ -6,10 +6,14 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from archdsl.diagnostics import error
 from archdsl.diagnostics.arguments import check_range
 from archdsl.packages import require_package
+
+if TYPE_CHECKING:
+    from archdsl.watching.follow import Followed
 
 MAX_CONNECTIONS = 256
 HEADERS_S = 3
@@ -65,13 +69,11 @@ def _prompt() -> type[asyncio.Protocol]:
     return Prompt
 
 
-async def _serve(followed: object, listener: socket.socket, ready: Callable[[str], None]) -> None:
+async def _serve(followed: Followed, listener: socket.socket, ready: Callable[[str], None]) -> None:
     import uvicorn
 
     from archdsl.watching.app import HOST, MAX_HEADERS, application
-    from archdsl.watching.follow import Followed
 
-    assert isinstance(followed, Followed)
     token, port = secrets.token_urlsafe(32), listener.getsockname()[1]
     await asyncio.to_thread(followed.read)
     config = uvicorn.Config(
