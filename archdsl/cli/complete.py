@@ -17,8 +17,6 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 
 VARIABLE = "_ARCHDSL_COMPLETE"
 """The environment variable with which a shell's script asks for completions."""
-_READ = (".yaml", ".yml", ".onnx")
-"""How the files end that a SPEC names."""
 _MOST = 200
 """The most files that are proposed."""
 Item: TypeAlias = CompletionItem[Any]
@@ -72,9 +70,13 @@ def specs(ctx: click.Context, word: str) -> Iterable[str | Item]:
 
 def _readable(word: str) -> list[Item]:
     """The specs, models and folders that begin with a word, sorted; any file by the shell if there are none."""
-    typed = Path(f"{word}*")
+    from archdsl.spec.find import SUFFIXES
+
+    typed, read = Path(f"{word}*"), (*SUFFIXES, ".onnx")
     found = sorted(
-        path for path in typed.parent.glob(f"{escape(typed.name[:-1])}*") if path.is_dir() or path.suffix in _READ
+        path
+        for path in typed.parent.glob(f"{escape(typed.name[:-1])}*")
+        if path.is_dir() or path.suffix.lower() in read
     )
     prefix = word[: len(word) - len(typed.name) + 1]
     names = [prefix + path.name for path in found[:_MOST] if word or not path.name.startswith(".")]

@@ -77,7 +77,7 @@ def test_what_is_proposed(here: Path, words: list[str], values: list[str]) -> No
 
 
 def test_specs_come_before_other_files(here: Path) -> None:
-    for name in ("my.yaml", "my.png", "my.pth", "my.onnx", "my[1].yml"):
+    for name in ("my.yaml", "my.png", "my.pth", "my.onnx", "my[1].yml", "myb.YAML"):
         (here / name).touch()
     (here / "mine").mkdir()
     (here / "mine" / "a.yml").touch()
@@ -86,7 +86,7 @@ def test_specs_come_before_other_files(here: Path) -> None:
         items = BashComplete(main, {}, "archdsl", complete.VARIABLE).get_completions(["params"], word)
         return [item.value for item in items if item.type == "file"]
 
-    assert names("my") == ["my.onnx", "my.yaml", "my[1].yml"]
+    assert names("my") == ["my.onnx", "my.yaml", "my[1].yml", "myb.YAML"]
     assert names("mi") == ["mine"] and names("mine/") == ["mine/a.yml"] and names("./my[") == ["./my[1].yml"]
     assert names("none") == ["none"]
 
