@@ -17,7 +17,7 @@ root: ContextVar[Path | None] = ContextVar("root", default=None)
 """The resolved folder whose files an agent may name; None: no files."""
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*(#[\w-]+)?", re.ASCII)
-_FILE = re.compile(r"[^\n{]*\.(ya?ml|onnx)(#[\w-]+)?|[^\n:{]*[/\\\\][^\n:{]*", re.ASCII | re.IGNORECASE)
+_FILE = re.compile(r"[^\n{]*\.(ya?ml|onnx)(#[\w-]+)?|[^\n:{]*[/\\][^\n:{]*", re.ASCII | re.IGNORECASE)
 """One line that ends as a file, or has a slash and is no mapping."""
 _TEXT = "<spec>"
 """The name of a text in messages."""

@@ -123,7 +123,7 @@ class _Names:
     def words(self, path: tuple[str, ...], words: str) -> Iterator[Option]:
         """What can follow the words of a node that is being written."""
         block = self.document.blocks.get(block_name(path[1])) if path[0] == "blocks" and path[1:] else None
-        tokens = re.split(r"[\s]+", words)
+        tokens = re.split(r"\s+", words)
         before = tokens[:-1]
         call = re.search(r"([A-Za-z_]\w*)\([^()]*(?:\([^()]*\)[^()]*)*$", words)
         if "<-" in before:
@@ -145,7 +145,7 @@ class _Names:
             yield from self.arguments(block)
         else:
             yield from _ops()
-            yield from ((f"{b.name}", "block", _signature(b)) for b in self.document.blocks.values())
+            yield from ((b.name, "block", _signature(b)) for b in self.document.blocks.values())
             yield from self.arguments(block)
             yield "dense", "key", "dense 6 * layer: a dense block"
 
