@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
-from glob import escape
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
@@ -59,6 +57,8 @@ def networks(ctx: click.Context, word: str) -> Iterable[str | Item]:
 @_quietly
 def specs(ctx: click.Context, word: str) -> Iterable[str | Item]:
     """Networks of the library and files; after `#`, the networks of that file."""
+    from pathlib import Path
+
     from archdsl.spec.find import find_spec, library_names, names_of
 
     head, mark, _ = word.partition("#")
@@ -70,6 +70,9 @@ def specs(ctx: click.Context, word: str) -> Iterable[str | Item]:
 
 def _readable(word: str) -> list[Item]:
     """The specs, models and folders that begin with a word, sorted; any file by the shell if there are none."""
+    from glob import escape
+    from pathlib import Path
+
     from archdsl.spec.find import SUFFIXES
 
     typed, read = Path(f"{word}*"), (*SUFFIXES, ".onnx")
