@@ -19,9 +19,6 @@ def beside_nodes(tree: Map, head: str, outer: Span | None, readable: Callable[[s
 
     `outer` is the key of the mapping. `readable` is whether a text can be read as a node.
     """
-    value = tree.entries[head].value
-    if head == "op" and isinstance(value, Scalar) and value.value in OPS_BY_NAME:
-        return None
     known = COMPOSITE_KEYS.get(head, COMMON_KEYS)
     nodes = [
         name

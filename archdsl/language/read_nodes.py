@@ -17,7 +17,6 @@ from archdsl.language.expressions import Expr
 from archdsl.language.hints import suggest_field, suggest_op, words_of
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS, SHORTCUTS
 from archdsl.language.labels import read_label
-from archdsl.language.misplaced import beside_nodes, without_head
 from archdsl.language.names import check_path, check_pattern
 from archdsl.language.shorthand import desugar
 from archdsl.language.syntax import (
@@ -148,6 +147,8 @@ class Reader:
         for name, entry in tree.entries.items():
             near = _near_head(name)
             if name in _OPTIONS:
+                from archdsl.language.misplaced import without_head
+
                 meant = next((f"did you mean `{h}` for `{n}`?" for n in tree.entries if (h := _near_head(n))), "")
                 self.report.add(without_head(name, entry, tree, outer, meant))
             elif near and not any(option in tree.entries for option in _OPTIONS):
@@ -177,7 +178,10 @@ class Reader:
             )
         head = heads[0]
         value = tree.entries[head].value
-        if any(name not in COMPOSITE_KEYS.get(head, ()) for name in tree.entries):
+        known_op = head == "op" and _op_of(value) is not None  # as in every node in short form
+        if not known_op and any(name not in COMPOSITE_KEYS.get(head, ()) for name in tree.entries):
+            from archdsl.language.misplaced import beside_nodes
+
             misplaced = beside_nodes(tree, head, outer, partial(readable, blocks=self.blocks))
             if misplaced is not None:
                 raise misplaced
@@ -229,7 +233,8 @@ class Reader:
         return self.child(value, tree.entries[name].key.span) if value is not None else None
 
     def _op(self, tree: Map, value: Tree, common: dict[str, Any]) -> OpSyntax:
-        if not isinstance(value, Scalar) or not isinstance(value.value, str) or value.value not in OPS_BY_NAME:
+        op = _op_of(value)
+        if op is None:
             name = value.text[:60] if isinstance(value, Scalar) else ""
             raise error(
                 "E0301",
@@ -237,7 +242,6 @@ class Reader:
                 value.span,
                 help=suggest_op(name),
             )
-        op = OPS_BY_NAME[value.value]
         own = [k for k in tree.entries if k != "op" and k not in COMMON_KEYS]
         fields = {k: tree.entries[k].value for k in own if k not in ("norm", "act")}
         result = OpSyntax(
@@ -285,6 +289,11 @@ class Reader:
             split=expression(split, "split") if split is not None else None,
             **common,
         )
+
+
+def _op_of(value: Tree) -> type[Op] | None:
+    """The op that the value of `op` names."""
+    return OPS_BY_NAME.get(value.value) if isinstance(value, Scalar) and isinstance(value.value, str) else None
 
 
 def readable(text: str, blocks: Collection[str] = ()) -> bool:
