@@ -57,6 +57,11 @@ class Span(NamedTuple):
     def text(self) -> str:
         return self.source.text[self.start : self.end]
 
+    @property
+    def before(self) -> str:
+        """The text of its line before it."""
+        return self.source.text[self.start - self.column + 1 : self.start]
+
     def to(self, other: Span) -> Span:
         """Return the span from the start of this one to the end of `other`."""
         return Span(self.source, self.start, max(self.end, other.end))

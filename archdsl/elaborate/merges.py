@@ -12,7 +12,7 @@ from archdsl.ops import OPS_BY_NAME
 
 def merge_of(name: str, span: Span) -> tuple[str, tuple[Fix, ...]]:
     """The help for a node that is written as an op, and the fix if it is in a list below the name of a merge."""
-    start = span.source.text.rfind("\n", 0, span.start) + 1
+    start = span.start - len(span.before)
     for merge in re.finditer(r"\b(\w+): *\[([\w., ]+,[\w., ]+)\]", span.source.text[start : start + 1_000]):
         op = OPS_BY_NAME.get(merge[1])
         if op is not None and op.arity[1] is None and start + merge.start(2) <= span.start < start + merge.end(2):
@@ -44,6 +44,7 @@ def is_node(name: str, frame: VisibleNames | None) -> bool:
 
 def _written(place: Span, node: str) -> tuple[Fix, ...]:
     """The fix that writes a node, in quotes inside brackets."""
-    text = place.source.text
-    flow = any(char in text[text.rfind("\n", 0, place.start) + 1 : place.start] for char in "[{")
-    return (replacing(place, f'"{node}"' if flow else node, safe=True),)
+    from archdsl.language.format.yaml_writer import plain_or_quoted
+
+    text = plain_or_quoted(node, flow=any(char in place.before for char in "[{"))
+    return (replacing(place, text, safe=True),)

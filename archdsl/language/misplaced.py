@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from archdsl.diagnostics import ArchError, Diagnostic, Edit, Fix, Proposal, Span, closest, error
 from archdsl.language.keys import COMMON_KEYS, COMPOSITE_KEYS, HEADS
@@ -30,7 +30,7 @@ def beside_nodes(tree: Map, head: str, outer: Span | None, readable: Callable[[s
     if not nodes:
         return None
     key = tree.entries[head].key.span
-    listed = ", ".join(f"`{name}:`" for name in nodes[:3]) + (", ..." if len(nodes) > 3 else "")
+    listed = _listed(nodes)
     only = tree.entries[nodes[0]].value
     if len(nodes) == 1 and isinstance(only, Scalar) and "then" in known and "then" not in tree.entries:
         part = OPS_BY_NAME.get(only.text)
@@ -50,25 +50,29 @@ def _remedy(tree: Map, head: str, outer: Span | None, beside: str) -> tuple[str,
     own = "res" if head == "residual" and "res" not in names else f"{head}1"
     below = f"`{own}:`, with `{head}:` indented below it"
     if isinstance(value, Scalar) and value.value is None:
-        listed = ", ".join(f"`{name}:`" for name in after[:3]) + (", ..." if len(after) > 3 else "")
         if after != names[1:]:
             return f"give the node a name, and indent its own nodes below `{head}:`: write {below}", ()
         last = tree.entries[after[-1]].value.span.end
-        return f"indent {listed} below `{head}:`", _deeper(tree, tree.entries[after[0]].key.span, last, "", "indent")
+        return f"indent {_listed(after)} below `{head}:`", _deeper(
+            tree, tree.entries[after[0]].key.span, last, "", "indent"
+        )
     if outer is not None and outer.text != "net" and names[0] == head:
         return f"write {beside} after `{outer.text}:`, not inside it, or indent it below `{head}:`", ()
     if isinstance(value, Scalar) and head not in ("residual", "do"):
-        proposal = Proposal(f"`.{head}` is a name: write `.{head}: {value.text[:_MOST_SHOWN]}`", f".{head}")
-        return proposal, proposal.fixes(key)
+        return Proposal(f"`.{head}` is a name: write `.{head}: {value.text[:_MOST_SHOWN]}`", f".{head}"), ()
     own_keys = any(name in COMPOSITE_KEYS.get(head, ()) for name in names if name != head)
     fixes = () if own_keys else _deeper(tree, key, value.span.end, f"{own}:", f"write `{own}:` above and indent")
     return f"give the node a name: `{own}: {{{head}: ...}}`; or, if `{head}` is its name, write `.{head}:`", fixes
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}:`" for name in names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def _deeper(tree: Map, first: Span, end: int, above: str, title: str) -> tuple[Fix, ...]:
     """The fix that indents the lines from `first` to `end` by two spaces, below a line `above`; none in brackets."""
-    text, begin = first.source.text, first.start - first.column + 1
-    margin = text[begin : first.start]
+    text, margin = first.source.text, first.before
+    begin = first.start - len(margin)
     if tree.flow or margin.strip(" "):
         return ()
     starts = [begin, *(begin + m.end() for m in re.finditer("\n(?=[^\n\r])", text[begin:end]))]
@@ -108,9 +112,9 @@ def _composite(entries: Mapping[str, Entry], name: str) -> Span | None:
 
 def _level(entry: Entry, head: Span) -> tuple[Fix, ...]:
     """The fix that moves an entry of one line to the column of a head word that begins a line, too."""
-    key, text = entry.key.span, head.source.text
-    margins = [text[span.start - span.column + 1 : span.start] for span in (key, head)]
-    if key.source is not head.source or "".join(margins).strip(" ") or "\n" in text[key.start : entry.value.span.end]:
+    key = entry.key.span
+    one_line = "\n" not in key.to(entry.value.span).text
+    if key.source is not head.source or f"{key.before}{head.before}".strip(" ") or not one_line:
         return ()
-    place = Span(key.source, key.start - len(margins[0]), key.start)
-    return (Fix(f"move `{key.text}` beside `{head.text}:`", (Edit(place, margins[1]),), safe=False),)
+    margin = Span(key.source, key.start - len(key.before), key.start)
+    return (Fix(f"move `{key.text}` beside `{head.text}:`", (Edit(margin, head.before),), safe=False),)

@@ -21,7 +21,7 @@ from archdsl.language.foreign.layers import find
 from archdsl.language.foreign.missing import why_missing
 from archdsl.language.foreign.words import answer_words, op_of
 from archdsl.language.foreign.write import Answer
-from archdsl.language.format.yaml_writer import plain_safe, quoted
+from archdsl.language.format.yaml_writer import plain_or_quoted
 from archdsl.language.hints import LOOKALIKE
 from archdsl.language.keys import COMMON_KEYS
 from archdsl.ops import OPS_BY_NAME
@@ -103,9 +103,8 @@ def _fixes(answer: Answer, tree: Tree, certain: bool) -> tuple[Fix, ...]:
     if answer.lossy:
         return ()
     source, text = tree.span.source, answer.write
-    line = source.text[source.text.rfind("\n", 0, tree.span.start) + 1 : tree.span.start]
-    if text[0] not in "[{" and "  # " not in text and not plain_safe(text, flow=any(char in line for char in "[{")):
-        text = quoted(text)
+    if text[0] not in "[{" and "  # " not in text:
+        text = plain_or_quoted(text, flow=any(char in tree.span.before for char in "[{"))
     safe = (
         certain and (answer.certain or not answer.note) and not re.search(r"^defaults\s*:", source.text, re.MULTILINE)
     )

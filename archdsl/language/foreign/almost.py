@@ -11,7 +11,7 @@ from archdsl.language.foreign.calls import Hint
 from archdsl.language.foreign.layers import find
 from archdsl.language.foreign.words import op_of
 from archdsl.language.foreign.write import Answer
-from archdsl.language.format.yaml_writer import plain_safe, quoted
+from archdsl.language.format.yaml_writer import plain_or_quoted
 from archdsl.language.hints import head_help
 from archdsl.language.keys import HEADS
 from archdsl.ops import OPS_BY_NAME
@@ -83,8 +83,7 @@ def _read_merge(node: str, op: str, match: re.Match[str]) -> Answer:
     if _merge(node.strip()) == node.strip():
         return Answer(f"{node} <- {_listed(match)}", certain=True)
     note = "" if match["merge"] else "; or `add` in place of `concat`"
-    first = f'"{write}"' if "," in write else write
-    return Answer(f"[{first}, {node if plain_safe(node, flow=True) else quoted(node)}]", note=note)
+    return Answer(f"[{plain_or_quoted(write, flow=True)}, {plain_or_quoted(node, flow=True)}]", note=note)
 
 
 def _in_order(text: str) -> Answer | None:
@@ -110,7 +109,7 @@ def call_with_arguments(tree: Map, key: str) -> tuple[str, tuple[Fix, ...]]:
     text = f"{call.text}({', '.join(values)})"
     if "\n" in text or len(text) > 80:
         return "", ()
-    written = text if plain_safe(text, flow=tree.flow) else quoted(text)
-    fixes = removing(key, value.span, safe=True)
-    edits = (Edit(call.span, written), *(edit for fix in fixes for edit in fix.edits))
-    return f"write `call: {written}`", tuple(Fix(f"write `call: {written}`", edits, safe=True) for _ in fixes)
+    written = plain_or_quoted(text, flow=tree.flow)
+    help_ = f"write `call: {written}`"
+    removals = removing(key, value.span, safe=True)
+    return help_, tuple(Fix(help_, (Edit(call.span, written), *removal.edits), safe=True) for removal in removals)

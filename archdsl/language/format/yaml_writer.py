@@ -138,6 +138,11 @@ def plain_safe(text: str, flow: bool, key: bool = False) -> bool:
     return value is not None if key else isinstance(value, str)
 
 
+def plain_or_quoted(text: str, flow: bool, key: bool = False) -> str:
+    """Return the text, in quotes if YAML would not read it as the same string without them."""
+    return text if plain_safe(text, flow, key) else quoted(text)
+
+
 def quoted(text: str) -> str:
     """Return the text in quotes."""
     if text.isprintable() and ('"' in text or "\\" in text):
@@ -151,7 +156,7 @@ def quoted(text: str) -> str:
 
 def leaf_text(leaf: YamlLeaf, flow: bool, key: bool = False) -> str:
     """Return a leaf as text, in quotes if it needs them."""
-    text = leaf.text if leaf.verbatim or leaf.lines or plain_safe(leaf.text, flow, key) else quoted(leaf.text)
+    text = leaf.text if leaf.verbatim or leaf.lines else plain_or_quoted(leaf.text, flow, key)
     return f"&{leaf.anchor} {text}" if leaf.anchor else text
 
 
