@@ -96,10 +96,9 @@ def lost_facts(model: SourceModel) -> tuple[str, ...]:
 
 def module_facts(module: nn.Module) -> tuple[str, ...]:
     """Return what a spec cannot say of a module, though its outputs are equal."""
-    paths = [path for path, one in module.named_modules() if getattr(one, "momentum", 0.1) is None]
-    facts = _listed("averages over all batches (momentum=None)", "average over all batches", paths, "module")
+    averages = [path for path, one in module.named_modules() if getattr(one, "momentum", 0.1) is None]
     return (
-        *facts,
+        *_listed("averages over all batches (momentum=None)", "average over all batches", averages, "module"),
         *_listed(
             "acts in training only and is left out", "act in training only and are left out", _drops(module), "module"
         ),
@@ -107,12 +106,16 @@ def module_facts(module: nn.Module) -> tuple[str, ...]:
 
 
 def _drops(module: nn.Module) -> list[str]:
-    """Modules that drop values in training, but for `nn.Dropout`, which a spec has. `p` and `drop_prob` are theirs."""
+    """Modules that drop values in training, but for `nn.Dropout`, which a spec has. `p` and `drop_prob` are theirs.
+
+    One that contains other modules, such as a head with dropout, is not left out as a whole.
+    """
     return [
         path
         for path, one in module.named_modules()
-        if "Drop" in (kind := type(one).__name__)
+        if ("Drop" in (kind := type(one).__name__) or kind == "StochasticDepth")
         and kind != "Dropout"
+        and next(one.children(), None) is None
         and vars(one).get("p", vars(one).get("drop_prob", 1))
     ]
 

@@ -335,3 +335,12 @@ def test_the_summary_says_what_a_spec_cannot() -> None:
     drops = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout2d(0.5), nn.Dropout(0.1), nn.AlphaDropout(0))
     lost = archdsl.import_model(drops, input=(3, 8, 8)).lost
     assert lost == ("the module `1` acts in training only and is left out",)
+
+
+def test_the_summary_names_modules_that_drop_and_not_the_heads_around_them() -> None:
+    """Torchvision's ConvNeXt and EfficientNet drop whole samples; a head with `nn.Dropout` is in the spec."""
+    depth = pytest.importorskip("torchvision.ops").StochasticDepth(0.2, "row")
+    head = type("DropoutHead", (nn.Sequential,), {})(nn.Dropout(0.3), nn.Conv2d(4, 2, 1))
+    found = archdsl.import_model(nn.Sequential(nn.Conv2d(3, 4, 1), depth, head), input=(3, 8, 8))
+    assert found.lost == ("the module `1` acts in training only and is left out",)
+    assert "dropout 0.3" in found.text
