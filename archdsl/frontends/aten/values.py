@@ -23,9 +23,9 @@ def identity(t: Translation, input: Any, *arguments: Any, **options: Any) -> str
 
 def dropout(t: Translation, input: Any, p: float, train: bool) -> str | Lazy:
     """Emitted, as a spec has it too; the functions that drop whole channels have no op and change nothing here."""
-    if train and p:
-        raise Unsupported("it drops values also in evaluation mode")
-    return t.emit("Dropout", t.value(input), t.array(p, np.float32)) if 0 < p < 1 else identity(t, input)
+    if 0 < p < 1 and not train:
+        return t.emit("Dropout", t.value(input), t.array(p, np.float32))
+    return other_dropout(t, input, p, train)
 
 
 def other_dropout(t: Translation, input: Any, p: float, train: bool) -> str | Lazy:
