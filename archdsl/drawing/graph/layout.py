@@ -102,7 +102,7 @@ def _laid_out(
     text = to_dot(drawing, request.options, longer=longer, roomy=roomy)
     layout = read(drawing, json.loads(run(text, "json0", request.time_limit_s)))
     worded, crowded = with_words(drawing, layout, request.options.shapes)
-    return _tightened(drawing, worded, roomy), crowded
+    return (_tightened(drawing, worded, roomy) if roomy else worded), crowded
 
 
 def _tightened(drawing: Drawing, layout: GraphLayout, roomy: frozenset[int]) -> GraphLayout:

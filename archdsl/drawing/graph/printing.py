@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 
 from archdsl.drawing.graph.columns import in_columns
 from archdsl.drawing.graph.layout import laid_out, with_words
@@ -36,11 +37,11 @@ def attempts(request: Request) -> Iterator[Painter]:
         return
     for view in dict.fromkeys((request.view, replace(request.view, level="network", expand=()))):
         for measure in MEASURES:
-            painters = (
+            sized = (
                 _in_best_columns(replace(request, view=view, options=options), described, measure, request.view)
                 for options in _directions(request.options)
             )
-            yield max(painters, key=lambda painter: _smallest(painter, request.options))
+            yield max(sized, key=itemgetter(1))[0]
 
 
 def _directions(options: Options) -> list[Options]:
@@ -49,7 +50,8 @@ def _directions(options: Options) -> list[Options]:
 
 def _in_best_columns(
     request: Request, described: Described, measure: Callable[[Drawing], Drawing], asked: View
-) -> Painter:
+) -> tuple[Painter, float]:
+    """The drawing in the number of columns that makes its smallest text largest, and the size of that text."""
     drawing, layout, note = laid_out(request, lambda *view: measure(compose(request.graph, *view)))
     if request.view != asked:
         note = note or f"drawn at the level `{request.view.level}`: more detail would be too small at this size"
@@ -65,7 +67,7 @@ def _in_best_columns(
             break
         if smallest > best:
             painter, best = columns, smallest
-    return painter
+    return painter, best
 
 
 def _smallest(painter: Painter, options: Options) -> float:
