@@ -94,14 +94,15 @@ def _stage(graph: Graph, title: str, items: list[Data]) -> Data:
 def _item(graph: Graph, part: Part, same: Signatures, around: str, shifts: Sequence[int]) -> Data:
     """A part with its inner items. The recursion is as deep as blocks are nested.
 
-    `shifts` are the distances in nodes from the first copy of the blocks around to each of their copies."""
+    `shifts` are the distances in nodes from the first copy of the blocks around to each of their copies.
+    """
     if part.scope is None or part.kind == "node":
         return _node(graph, part, shifts)
     parts = collapse_nodes(graph, _flattened(graph, inside(graph, part, same), same))
-    within = [by + copy.start - part.copies[0].start for by in shifts for copy in part.copies]
+    within = _within(part, shifts)
     inner = _grouped([_item(graph, each, same, part.path, within) for each in parts])
     paths = [scope.path for scope in scopes(graph, part)]
-    return _item_data(graph, block_box(graph, 0, part, around, NOTHING), "block", part, paths, shifts) | {
+    return _item_data(graph, block_box(graph, 0, part, around, NOTHING), "block", part, paths, within) | {
         "rest": part.copies[0].stop - part.scope.end,
         "items": inner,
     }
@@ -112,14 +113,19 @@ def _node(graph: Graph, part: Part, shifts: Sequence[int]) -> Data:
     at = head(graph, part).id - part.copies[0].start
     named = [scope.path for scope in scopes(graph, part)]
     paths = named or [graph.nodes[copy.start + at].path for copy in part.copies]
-    item = _item_data(graph, node_box(graph, 0, part, NOTHING), "node", part, paths, shifts)
+    within = _within(part, shifts)
+    item = _item_data(graph, node_box(graph, 0, part, NOTHING), "node", part, paths, within)
     if len(part.copies[0]) > 1:
-        within = [by + copy.start - part.copies[0].start for by in shifts for copy in part.copies]
         item["items"] = [_node(graph, node_part(node), within) for node in part.nodes(graph)]
     return item
 
 
-def _item_data(graph: Graph, box: Box, kind: str, part: Part, paths: Iterable[str], shifts: Sequence[int]) -> Data:
+def _within(part: Part, shifts: Sequence[int]) -> list[int]:
+    """The shifts of all copies of a part, also of those in the copies of the blocks around it."""
+    return [by + copy.start - part.copies[0].start for by in shifts for copy in part.copies]
+
+
+def _item_data(graph: Graph, box: Box, kind: str, part: Part, paths: Iterable[str], within: Sequence[int]) -> Data:
     """The data of a box without empty values. The page computes the shape of an input itself."""
     ranged = changed_lines(graph, part)
     lines = (line for line in box.lines if line not in ranged)
@@ -130,7 +136,7 @@ def _item_data(graph: Graph, box: Box, kind: str, part: Part, paths: Iterable[st
     }
     escaped = {name: escape_control(text) for name, text in texts.items()}
     item = {"kind": kind, "look": box.look, **escaped, "sign": bool(box.sign), "training": box.training}
-    everywhere = [range(ids.start + by, ids.stop + by) for by in shifts for ids in part.copies]
+    everywhere = [range(part.copies[0].start + by, part.copies[0].stop + by) for by in within]
     item["changes"] = {
         name: {ids.start: f"{value:.4g}" for ids, value in zip(everywhere, values, strict=True)}
         for name, values in changes(graph, part._replace(copies=tuple(everywhere))).items()
