@@ -14,14 +14,12 @@ from archdsl.diagnostics.arguments import check_flags, check_paths, conflict
 from archdsl.files.atomic import make_folder
 from archdsl.network import Network, as_network
 from archdsl.packages import require_package
-from archdsl.prediction.inputs import Remote
 from archdsl.prediction.opening import ModelOptions, ModelSource
 from archdsl.prediction.picture import FORMATS
 from archdsl.prediction.predict import predict_stream
 from archdsl.prediction.predictor import open_predictor
 from archdsl.prediction.stream import PredictStream
 from archdsl.progress import Watch, watched
-from archdsl.runtime.images import Source
 from archdsl.runtime.session import Device, require
 
 
@@ -107,7 +105,7 @@ def attribute_stream(
     try:
         maps.explainer = maps.explainer or of_model(stream.predictor, options)
         maps.recipe = stream.predictor.model.recipe
-        maps.reserve(sample.name for sample in stream.samples if isinstance(sample, (Source, Remote)))
+        maps.reserve(stream.images)
         make_folder(maps.folder)
     except BaseException:
         stream.close()

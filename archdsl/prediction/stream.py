@@ -145,6 +145,11 @@ class PredictStream:
         return sum(map(len, self.chunks.values()))
 
     @property
+    def images(self) -> Iterator[str]:
+        """The names of all samples that the model runs on, also of those in other shards."""
+        return (sample.name for sample in self.samples if isinstance(sample, (Source, Remote)))
+
+    @property
     def columns(self) -> Columns:
         """The columns of a table of the rows."""
         found = self.predictor.model.session.inference.get_outputs()
@@ -267,8 +272,7 @@ class PredictStream:
                 raise error("E0806", message, status=2, help=_TABLES)
             return row
         if not writer.names:
-            runs = (sample.name for sample in self.samples if isinstance(sample, (Source, Remote)))
-            writer.reserve(runs)
+            writer.reserve(self.images)
         try:
             file = writer.write(row.picture, row.image, self.info.model, self.predictor.model.recipe.scale)
         except ArchError as problem:
