@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from click.testing import CliRunner
 
 import archdsl
+from archdsl.backends.weights import save
 from archdsl.cli import main
 
 torch = pytest.importorskip("torch")
@@ -47,3 +49,27 @@ def test_each_verb_warns(trained: bool, own_hash: bool, tmp_path: Path) -> None:
         warnings.simplefilter("always")
         archdsl.load(tmp_path / "tiny.yaml").to_torch(file)
     assert {str(warning.message)[:5] for warning in caught} == expected
+
+
+def test_random_weights_of_archdsl_are_expected_in_a_folder_too(tmp_path: Path) -> None:
+    network = archdsl.loads(SPEC)
+    save(network.weights(seed=3), tmp_path / "tiny.safetensors")
+    for place in (tmp_path, tmp_path / "tiny.safetensors"):
+        weights = network.weights(place)
+        assert "W0625" not in [note.code for note in weights.notes]
+        assert weights.source.startswith("random, seed 3 (sha256:")
+
+
+def test_a_file_with_a_hash_in_its_name_is_read_once_for_the_warning_and_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, hashed = hashlib.file_digest, list[str]()
+
+    def counted(file: BinaryIO, name: str) -> Any:
+        hashed.append(file.name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    file = saved(tmp_path, trained=True)
+    weights = archdsl.loads(SPEC).weights(file)
+    assert weights.source.startswith(f"sha256:{file.stem[-8:]}") and hashed == [str(file)]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from archdsl.backends.weights.tensors import Weights
 from archdsl.diagnostics import Diagnostic
-from archdsl.files.atomic import sha256
 
 _HASHED = re.compile(r".*-([0-9a-f]{8})\.(pth|pt|safetensors|ckpt|bin)", re.DOTALL)
 """PyTorch's convention for published files: `resnet18-f37072fd.pth` ends in the start of its SHA-256."""
@@ -23,10 +22,10 @@ def doubts(file: Path, weights: Weights, stated: str = "") -> Iterator[Diagnosti
     """
     name = file.name[:120]
     match = _HASHED.fullmatch(file.name)
-    if match and file.is_file() and not (found := sha256(file)).startswith(match[1]):
+    if match and file.is_file() and not (found := weights.source.removeprefix("sha256:")).startswith(match[1]):
         message = f"`{name}` is not the file that was published under this name: its SHA-256 begins with {found[:8]}"
         yield Diagnostic("W0624", message, severity="warning", help="download it again, or rename a file of your own")
-    if untrained(weights) and not stated.startswith("random"):
+    if not stated.startswith("random") and untrained(weights):
         message = f"`{name}` is probably not trained: all batch norms have their initial statistics, mean 0, variance 1"
         yield Diagnostic("W0625", message, severity="warning", help="check where the file comes from")
 

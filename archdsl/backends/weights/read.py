@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,8 @@ _OTHER_FORMATS = {
 
 class Checkpoint(Weights):
     """All tensors of a file by their full names. `problems` are the errors of those that cannot be used, by name;
-    `places` are the prefixes of its mappings, with the number of tensors directly in each; `format` is the file's."""
+    `places` are the prefixes of its mappings, with the number of tensors directly in each; `format` is the file's;
+    `claim` is the source that a safetensors file states for its weights, such as `random, seed 0`."""
 
     def __init__(
         self,
@@ -61,13 +62,21 @@ class Checkpoint(Weights):
         problems: Mapping[str, ArchError] | None = None,
         places: Mapping[str, int] | None = None,
         format: str = "",
+        claim: str = "",
     ) -> None:
         super().__init__(entries, source, notes)
         self.problems, self.places, self.format = problems or {}, places or {"": len(entries)}, format
+        self.claim = claim
 
     def stated(self, source: Callable[[], str]) -> Checkpoint:
         """Return the same tensors with another source."""
-        return Checkpoint(self.entries, source, self.notes, self.problems, self.places, self.format)
+        return Checkpoint(self.entries, source, self.notes, self.problems, self.places, self.format, self.claim)
+
+    def noted(self, notes: Iterable[Diagnostic]) -> Checkpoint:
+        """Return the same tensors with other notes; the source, which may need the whole file, is computed once."""
+        return Checkpoint(
+            self.entries, lambda: self.source, tuple(notes), self.problems, self.places, self.format, self.claim
+        )
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -91,9 +100,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         raise _unreadable(file, failure) from failure
     if not found.entries:
         raise next(iter(found.problems.values()), broken(file, "it contains no tensors with names"))
-    stated = safetensors.metadata(file).get("weights", "") if found.format == "safetensors" else ""
-    notes = (*found.notes, *doubts(file, found, stated))
-    return Checkpoint(found.entries, found._source, notes, found.problems, found.places, found.format)
+    return found.noted((*found.notes, *doubts(file, found, found.claim)))
 
 
 def broken(file: Path, why: str, help: str = "") -> ArchError:
@@ -123,7 +130,8 @@ def _read(file: Path) -> Checkpoint:
     with open(file, "rb") as opened:
         head = opened.read(512)
     if file.suffix.lower() == ".safetensors" or head[8:9] == b"{":
-        return Checkpoint(safetensors.read(file), partial(_fingerprint, file), format="safetensors")
+        entries, claim = safetensors.read(file), safetensors.metadata(file).get("weights", "")
+        return Checkpoint(entries, partial(_fingerprint, file), format="safetensors", claim=claim)
     if file.name.endswith(INDEX):
         return _shards(file)
     if not head:
@@ -204,8 +212,7 @@ def _folder(folder: Path) -> Checkpoint:
             raise Broken(f"the folder has {len(matching)} files that end in {ending}: name one of them")
         if matching:
             found = _read(folder / matching[0])
-            notes = (note(f"read `{matching[0][:100]}` of the folder"), *found.notes)
-            return Checkpoint(found.entries, found._source, notes, found.problems, found.places, found.format)
+            return found.noted((note(f"read `{matching[0][:100]}` of the folder"), *found.notes))
     raise Broken("the folder contains no weights file")
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from archdsl.backends.weights import Weights, fit, initial, load, safetensors
+from archdsl.backends.weights import Weights, fit, initial, load
 from archdsl.backends.weights.fit import PLAIN
 from archdsl.backends.weights.inflate import Inflate
 from archdsl.backends.weights.layout import Reading
@@ -47,7 +47,7 @@ def resolve_weights(
 
 
 def strict_weights(weights: Weights) -> Weights:
-    """Return the weights. Raises their warnings W0606, suspicious values, as errors."""
+    """Return the weights. Raises their warnings, such as W0606 for suspicious values, as errors."""
     if any(note.severity == "warning" for note in weights.notes):
         raise ArchError(replace(n, severity="error") if n.severity == "warning" else n for n in weights.notes)
     return weights
@@ -56,8 +56,8 @@ def strict_weights(weights: Weights) -> Weights:
 def _loaded(path: Path) -> Weights:
     """The weights of a file. Of one that archdsl wrote, the source states again which tensors are random."""
     weights = load(path)
-    stated = safetensors.metadata(path).get("weights", "") if weights.format == "safetensors" else ""
-    return weights.stated(lambda: still_random(stated, weights.source)) if still_random(stated, "") else weights
+    claim = weights.claim
+    return weights.stated(lambda: still_random(claim, weights.source)) if still_random(claim, "") else weights
 
 
 def still_random(stated: str, source: str) -> str:
