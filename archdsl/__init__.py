@@ -6,11 +6,11 @@
 23514179
 
 `load` opens a SPEC, `loads` a text. `create_model` and `list_models` are named after timm's functions. `list` lists
-networks of the library, `compare` compares their costs, `diff` lists the differences between two networks, `figure`
-draws several side by side. `check` reports every error of specs, `fix` repairs them, `verify` compares compiled
-networks with a reference, `predict` runs a network on images, `bench` measures its speed, `attribute` explains a score.
-A wrong spec raises an `ArchError`, whose `diagnostics` report where and what is wrong, and why. Heavy packages are
-imported when they are first used.
+networks of the library, `compare` compares their costs, `sweep` those of one spec with other arguments, `diff` lists
+the differences between two networks, `figure` draws several side by side. `check` reports every error of specs, `fix`
+repairs them, `verify` compares compiled networks with a reference, `predict` runs a network on images, `bench`
+measures its speed, `attribute` explains a score. A wrong spec raises an `ArchError`, whose `diagnostics` report where
+and what is wrong, and why. Heavy packages are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from archdsl.network import load as load
     from archdsl.network import loads as loads
     from archdsl.network.figure import figure as figure
+    from archdsl.planning.sweep import sweep as sweep
     from archdsl.prediction.predict import predict as predict
     from archdsl.prediction.predict import predict_stream as predict_stream
     from archdsl.serving.bundle import bundle as bundle
@@ -60,6 +61,7 @@ _PLACES = {
     "check": "library.check",
     "fix": "library.fix",
     "compare": "library.compare",
+    "sweep": "planning.sweep",
     "diff": "differences.diff",
     "verify": "verification.verify",
     "import_family": "frontends.families",

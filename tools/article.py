@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import archdsl
-from archdsl.drawing.chart.chart import ChartPoint, chart
+from archdsl.drawing.chart.chart import ChartPoint, Plot, chart
 from archdsl.library.catalog import CatalogEntry, catalog
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -204,7 +204,7 @@ def entries() -> list[CatalogEntry]:
 
 
 def points() -> list[ChartPoint]:
-    return [ChartPoint(e.name, e.family, e.macs, e.params, e.top1) for e in entries() if e.top1 is not None]
+    return [ChartPoint(e.name, e.family, e.macs, e.top1, e.params) for e in entries() if e.top1 is not None]
 
 
 def summary() -> str:
@@ -219,7 +219,7 @@ def picture() -> str:
     """Return the chart as SVG: the existing file if its bubbles are current, as matplotlib's output differs by
     version."""
     old = ROOT / "docs" / "pictures" / "chart.svg"
-    if old.exists() and titles(old.read_text(encoding="utf-8")) == [p.words for p in points()]:
+    if old.exists() and titles(old.read_text(encoding="utf-8")) == [Plot().words(p) for p in points()]:
         return old.read_text(encoding="utf-8")
     return chart(points(), "svg", ["Top-1 as published; training and crops differ between them."]).decode()
 

@@ -1,6 +1,9 @@
-"""`archdsl compare`: networks side by side, and a chart of accuracy against cost."""
+"""`archdsl compare`: networks side by side, those that meet a condition, and a chart of two figures."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,17 +19,39 @@ from archdsl.cli.options import (
 )
 from archdsl.library.columns import COMPARED, FORMATS
 
+if TYPE_CHECKING:
+    from archdsl.library.compare import Comparison
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def choice_options(command: F) -> F:
+    """Add the options that choose networks, order them and draw them."""
+    options = (
+        click.option("--where", metavar="CONDITION", help="Keep those that meet it: 'params < 5M and peak < 2GiB'."),
+        click.option(
+            "--pareto",
+            metavar="FIGURE,FIGURE",
+            default="",
+            help="Keep those that no other one beats in these figures: top1,macs.",
+        ),
+        click.option(
+            "--plot",
+            metavar="FILE",
+            shell_complete=complete.files,
+            help="Write a chart of the first two figures of --pareto: .svg, .html, .png or .pdf.",
+        ),
+        click.option("--sort", type=Choice(COMPARED), help="Sort by this column."),
+        click.option("-r", "--reverse", is_flag=True, help="Sort in descending order."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
 
 @click.command("compare")
 @specs_argument
-@click.option(
-    "--plot",
-    metavar="FILE",
-    shell_complete=complete.files,
-    help="Write a chart of accuracy against MACs: .svg, .html, .png or .pdf.",
-)
-@click.option("--sort", type=Choice(COMPARED), help="Sort by this column. Default: the order of SPEC.")
-@click.option("-r", "--reverse", is_flag=True, help="Sort in descending order.")
+@choice_options
 @arg_option
 @input_option
 @result_options(*FORMATS)
@@ -36,6 +61,8 @@ def command(
     console: Console,
     specs: tuple[str, ...],
     args: dict[str, str],
+    where: str | None,
+    pareto: str,
     plot: str | None,
     sort: str | None,
     reverse: bool,
@@ -47,8 +74,8 @@ def command(
     """Compare networks: size, cost, depth, memory, receptive field, published accuracy.
 
     A SPEC may be a pattern: 'resnet*' of the library, 'specs/*.yaml', 'net.yaml#*': all networks of a file. The chart
-    follows Bianco et al. 2018: one bubble for each network with a published accuracy; its area shows the number of
-    parameters.
+    has a bubble for each network, whose area shows the number of parameters; without `--pareto` it shows the published
+    accuracy against MACs, as in Bianco et al. 2018.
     """
     import archdsl
     from archdsl.library.comparison_chart import chart_format
@@ -60,10 +87,25 @@ def command(
         *specs,
         args=parse_overrides(args),
         input=size,
+        where=where,
+        pareto=pareto,
         sort=sort,
         reverse=reverse,
         progress=console.progress("counting"),
     )
+    print_comparison(console, comparison, format, output, plot, plot_format, force)
+
+
+def print_comparison(
+    console: Console,
+    comparison: Comparison,
+    format: str,
+    output: str | None,
+    plot: str | None,
+    plot_format: str | None,
+    force: bool,
+) -> None:
+    """Write the rows, the chart if one is wanted, and the notes."""
     chart = None if plot_format is None else comparison.chart(plot_format)
     if plot is not None and chart is not None:
         chart.check_target(plot, comparison.files, force)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from archdsl.axes import axes_of
 from archdsl.files.atomic import NotRegular, open_regular
 from archdsl.files.cache import cache_folder
+from archdsl.language.expressions import Value
+from archdsl.library.demand import DEMANDED
 from archdsl.spec.find import library_files, library_networks
 
 if TYPE_CHECKING:
@@ -56,6 +58,10 @@ class CatalogEntry:
     """`arXiv 1512.03385`, or a DOI."""
     title: str
     file: str
+    args: tuple[tuple[str, Value], ...] = ()
+    """The arguments that were set, with their values."""
+    extra: tuple[tuple[str, float | None], ...] = ()
+    """Figures of `library.demand` that were asked for, by name; None: not known."""
 
 
 def catalog(progress: Callable[[int, int], None] | None = None) -> tuple[CatalogEntry, ...]:
@@ -80,8 +86,11 @@ def _count_all(progress: Callable[[int, int], None] | None) -> tuple[CatalogEntr
     return tuple(out)
 
 
-def entry_of(net: Network, published: bool = True) -> CatalogEntry:
-    """Return the entry of a network; `published`: whether its published accuracy applies to this input size."""
+def entry_of(net: Network, published: bool = True, extra: Sequence[str] = ()) -> CatalogEntry:
+    """Return the entry of a network; `published`: whether its published accuracy applies to this input size.
+
+    `extra` are the figures of `library.demand` to compute.
+    """
     from archdsl.analysis.receptive_field import feature_field, format_field
 
     paper, totals, field = net.document.paper, net.totals, feature_field(net.graph)
@@ -107,7 +116,15 @@ def entry_of(net: Network, published: bool = True) -> CatalogEntry:
         paper=reference,
         title=paper.title if paper else "",
         file=net.document.source.path.name if net.document.source.path is not None else net.document.source.name,
+        args=_values(net),
+        extra=tuple((name, DEMANDED[name](net)) for name in extra),
     )
+
+
+def _values(net: Network) -> tuple[tuple[str, Value], ...]:
+    """The arguments that were set, evaluated."""
+    values = net.document.known_arguments(net.args)[0] if net.args else {}
+    return tuple((name, values[name]) for name in net.args)
 
 
 def _task(net: Network) -> str:
@@ -151,7 +168,7 @@ def _read_cache(key: str) -> tuple[CatalogEntry, ...] | None:
 def _entry(row: Any) -> CatalogEntry:
     """Raises KeyError, TypeError, ValueError if the row is no CatalogEntry."""
     row = dict(row)
-    row["axes"] = tuple(row["axes"])
+    row |= {name: tuple(row[name]) for name in ("axes", "args", "extra")}
     if not all(type(axes) is int for axes in row["axes"]):
         raise TypeError("axes")
     for field in fields(CatalogEntry):

@@ -7,12 +7,15 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from fractions import Fraction
 from math import inf, prod
 from typing import Any, TypeAlias
 
 from archdsl.diagnostics import escape_control, json_visible
+from archdsl.language.expressions import show
 from archdsl.library.catalog import CatalogEntry
+from archdsl.library.demand import DEMANDED
 from archdsl.library.quantities import Unit
 from archdsl.report.table import csv_text
 
@@ -84,18 +87,21 @@ COLUMNS: Mapping[str, CatalogColumn] = {
     "depth": CatalogColumn("depth", lambda e: e.depth, unit="layers", more=True),
     "activations": CatalogColumn("activations", lambda e: e.activations, _thousands, unit="count", more=False),
     "peak": CatalogColumn("peak MiB", lambda e: e.peak_memory_bytes, _mebibytes, unit="bytes", more=False),
-    "field": CatalogColumn("receptive field", lambda e: e.receptive_field, unit="pixels", more=True, size=_field_size),
+    "receptive_field": CatalogColumn(
+        "receptive field", lambda e: e.receptive_field, unit="pixels", more=True, size=_field_size
+    ),
     "weights": CatalogColumn("weights MiB", lambda e: e.weight_bytes, _mebibytes, unit="bytes", more=False),
     "top1": CatalogColumn("top-1 %", lambda e: e.top1, unit="percent", more=True),
     "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
 }
 """By the names that `--sort` accepts."""
+LEFT = {column.title for column in COLUMNS.values() if not column.right}
+"""Titles of the columns that are aligned to the left; all others are aligned to the right."""
 RIGHT = {column.title for column in COLUMNS.values() if column.right}
-"""Titles of the columns that are aligned to the right."""
 FORMATS = ("table", "json", "csv", "markdown")
 NUMERIC = tuple(name for name, column in COLUMNS.items() if column.unit)
 """Columns whose values are numbers: the figures of conditions, budgets and fronts."""
-COSTS = ("params", "weights", "macs", "depth", "activations", "peak", "field")
+COSTS = ("params", "weights", "macs", "depth", "activations", "peak", "receptive_field")
 LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
 COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
 
@@ -112,55 +118,97 @@ def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str
     return tuple(name for name in columns if any(COLUMNS[name].value(e) not in (None, "") for e in entries))
 
 
+# --- arguments -------------------------------------------------------------------------------------------
+
+
+def label(entry: CatalogEntry, names: Sequence[str]) -> str:
+    """Return the arguments of an entry with these names, `n=3 width=16`; without any, its own name."""
+    own = dict(entry.args)
+    return " ".join(f"{name}={show(own[name])}" for name in names if name in own) or entry.name
+
+
+def demanded(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the columns that are computed only where they are asked for."""
+    return tuple(name for name in dict.fromkeys(names) if name in DEMANDED)
+
+
 # --- formats ---------------------------------------------------------------------------------------------
 
 
-def table(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return titles and rows of cells."""
+def table(
+    entries: Sequence[CatalogEntry], columns: Sequence[str], args: Sequence[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """Return titles and rows of cells; arguments `args` have columns of their own, after the name if it is shown."""
     chosen = [COLUMNS[name] for name in columns]
-    return [c.title for c in chosen], [[c.cell(e) for c in chosen] for e in entries]
+    known = {column.title for column in chosen}
+    head = int(columns[:1] == ("name",))
+    titles = [c.title for c in chosen]
+    named = [f"{name}=" if name in known else name for name in args]
+    rows = []
+    for entry in entries:
+        own, cells = dict(entry.args), [c.cell(entry) for c in chosen]
+        set_ = [show(own[name]) if name in own else "" for name in args]
+        rows.append([*cells[:head], *set_, *cells[head:]])
+    return [*titles[:head], *named, *titles[head:]], rows
 
 
-def written(
-    entries: Sequence[CatalogEntry], format: str, columns: Sequence[str], args: Mapping[str, str] | None = None
-) -> str:
-    """Return the entries as `json` or `csv` with every field, or `markdown` with these columns; JSON has `args`."""
+def written(entries: Sequence[CatalogEntry], format: str, columns: Sequence[str]) -> str:
+    """Return the entries as `json` or `csv` with every field, or `markdown` with these columns."""
     if format == "json":
-        return as_json(entries, args)
-    return as_csv(entries) if format == "csv" else as_markdown(entries, columns)
+        return as_json(to_json(entries))
+    return as_csv(to_json(entries)) if format == "csv" else as_markdown(*table(entries, columns))
 
 
-def as_json(entries: Sequence[CatalogEntry], args: Mapping[str, str] | None = None) -> str:
-    """Return JSON with one line for each entry."""
-    rows = ",\n  ".join(json.dumps(facts, ensure_ascii=False) for facts in to_json(entries, args))
-    return json_visible(f"[\n  {rows}\n]\n" if rows else "[]\n")
+def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return JSON with one line for each row."""
+    text = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    return json_visible(f"[\n  {text}\n]\n" if text else "[]\n")
 
 
-def to_json(entries: Sequence[CatalogEntry], args: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def to_json(entries: Sequence[CatalogEntry]) -> list[dict[str, Any]]:
     """Return the data of `--format json`: every field of each entry by name, None if unknown; `args` if any."""
-    rows = [asdict(e) for e in entries]
-    more = {"args": dict(args)} if args else {}
-    return [{key: list(f) if isinstance(f, tuple) else f for key, f in row.items()} | more for row in rows]
+    return [_facts(entry) for entry in entries]
 
 
-def as_csv(entries: Sequence[CatalogEntry]) -> str:
+def _facts(entry: CatalogEntry) -> dict[str, Any]:
+    row = {f.name: getattr(entry, f.name) for f in fields(CatalogEntry) if f.name not in ("args", "extra")}
+    args = {"args": {name: plain(value) for name, value in entry.args}} if entry.args else {}
+    return {key: plain(fact) for key, fact in row.items()} | dict(entry.extra) | args
+
+
+def plain(value: Any) -> Any:
+    """Return a value of an argument as JSON has it: lists for tuples, floats for fractions."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of `to_json` as CSV. Arguments have columns of their own, named `args.n`."""
+    flat = [flattened(row) for row in rows]
+    titles = list(dict.fromkeys(key for row in flat for key in row)) or [f.name for f in fields(CatalogEntry)][:-2]
     out = io.StringIO()
-    writer = csv.DictWriter(out, [f.name for f in fields(CatalogEntry)], lineterminator="\n")
+    writer = csv.DictWriter(out, titles, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _in_csv(value) for key, value in asdict(e).items()} for e in entries)
+    writer.writerows({key: _in_csv(value) for key, value in row.items()} for row in flat)
     return out.getvalue()
+
+
+def flattened(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `to_json` with its arguments beside the other fields, named `args.n`."""
+    args = {f"args.{name}": value for name, value in row.get("args", {}).items()}
+    return args | {key: value for key, value in row.items() if key != "args"}
 
 
 def _in_csv(value: object) -> object:
     """Join numbers by spaces, and escape texts."""
-    if isinstance(value, tuple):
+    if isinstance(value, list):
         return " ".join(map(str, value))
     return csv_text(value) if isinstance(value, str) else value
 
 
-def as_markdown(entries: Sequence[CatalogEntry], columns: Sequence[str]) -> str:
-    titles, rows = table(entries, columns)
-    rules = ["--:" if COLUMNS[name].right else ":--" for name in columns]
+def as_markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rules = [":--" if title in LEFT else "--:" for title in titles]
     return "".join("| " + " | ".join(_in_markdown(cell) for cell in line) + " |\n" for line in (titles, rules, *rows))
 
 

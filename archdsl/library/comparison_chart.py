@@ -6,16 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archdsl.axes import KINDS
-from archdsl.diagnostics import error
+from archdsl.diagnostics import ArchError, error
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.library.catalog import CatalogEntry
-from archdsl.library.columns import COLUMNS, COMPARED, table
+from archdsl.library.columns import COLUMNS, COMPARED, LEFT, label, table
 from archdsl.packages import require_package
 from archdsl.report.text import few
+
+if TYPE_CHECKING:
+    from archdsl.drawing.chart.chart import ChartAxis
+    from archdsl.library.compare import Comparison
 
 CHART_FORMATS = ("svg", "html", "png", "pdf")
 _LISTED = 8
@@ -60,33 +65,66 @@ def _require(format: str) -> None:
     require_package("matplotlib", "E0851")
 
 
-def comparison_chart(entries: Sequence[CatalogEntry], format: str) -> ComparisonChart:
-    """Draw the entries that have a published accuracy and the most common number of classes."""
-    _require(format)
-    from archdsl.drawing.chart.chart import ChartPoint, chart
+_UNITS = {"macs": (1e9, "GMACs"), "params": (1e6, "million parameters"), "activations": (1e6, "million activations")}
 
-    published = [e for e in entries if e.top1 is not None]
-    if not published:
-        raise error(
-            "E0852",
-            "nothing to plot: none of these networks has a published top-1 accuracy",
-            help="add the published accuracy to the specs: `claims: {top1: 76.1}`",
-        )
-    classes = Counter(e.classes for e in published).most_common(1)[0][0]
-    left_out = [
-        ("no published top-1", [e.name for e in entries if e.top1 is None]),
-        (f"number of classes is not {classes}", [e.name for e in published if e.classes != classes]),
+
+def comparison_chart(comparison: Comparison, format: str) -> ComparisonChart:
+    """Draw the networks that have both figures: the first two of the front, or those that suit the networks.
+
+    For published accuracies, only those with the most common number of classes.
+    """
+    _require(format)
+    from archdsl.drawing.chart.chart import ChartPoint, Plot, chart
+
+    front, swept = comparison.front, comparison.swept
+    shown = [*comparison.entries, *comparison.beaten]
+    y, x = front[:2] if front else ("macs", "params") if swept else ("top1", "macs")
+    known = [e for e in shown if None not in (COLUMNS[x].number(e), COLUMNS[y].number(e))]
+    if not known:
+        raise _nothing(x, y)
+    of_accuracy = "top1" in (x, y)
+    classes = Counter(e.classes for e in known).most_common(1)[0][0]
+    other = [e for e in known if of_accuracy and e.classes != classes]
+    left_out = [(f"no {_words(n)}", [e.name for e in shown if COLUMNS[n].number(e) is None]) for n in (y, x)] + [
+        (f"number of classes is not {classes}", [e.name for e in other])
     ]
+    kept = {*map(id, comparison.entries)}
     points = [
-        ChartPoint(e.name, e.family, e.macs, e.params, e.top1, _sample(e))
-        for e in published
-        if e.top1 is not None and e.classes == classes
+        ChartPoint(label(e, swept), e.family, COLUMNS[x].number(e), COLUMNS[y].number(e), e.params, id(e) in kept)
+        for e in known
+        if e not in other
     ]
     inside = [f"not in the chart, {why}: {few(names, _LISTED)}" for why, names in left_out if names]
     notes = tuple(f"not in the chart, {why}: {', '.join(names)}" for why, names in left_out if names)
-    data = chart(points, "svg" if format == "html" else format, inside)  # type: ignore[arg-type]
-    page = _page(data, entries, notes) if format == "html" else data
+    samples = {_sample(entry) for entry in known}
+    plot = Plot(_axis(x), _axis(y), samples.pop() if len(samples) == 1 else "input", bool(front))
+    data = chart(points, "svg" if format == "html" else format, inside, plot)  # type: ignore[arg-type]
+    page = _page(data, shown, comparison, notes) if format == "html" else data
     return ComparisonChart(format, marked(page, format), notes)
+
+
+def _axis(name: str) -> ChartAxis:
+    from archdsl.drawing.chart.chart import MACS, TOP1, ChartAxis
+
+    if name in ("macs", "top1"):
+        return MACS if name == "macs" else TOP1
+    column = COLUMNS[name]
+    if column.unit == "bytes":
+        return ChartAxis(column.title, column.title, 2**20)
+    unit, words = _UNITS.get(name, (1, column.title))
+    return ChartAxis(words, column.title, unit, column.unit == "percent")
+
+
+def _words(name: str) -> str:
+    return "published top-1" if name == "top1" else COLUMNS[name].title
+
+
+def _nothing(x: str, y: str) -> ArchError:
+    if "top1" in (x, y):
+        message = "nothing to plot: none of these networks has a published top-1 accuracy"
+        help_ = "add the published accuracy to the specs: `claims: {top1: 76.1}`; or choose other figures: `pareto`"
+        return error("E0852", message, help=help_)
+    return error("E0852", f"nothing to plot: none of these networks has {x} and {y}")
 
 
 def _sample(entry: CatalogEntry) -> str:
@@ -94,10 +132,10 @@ def _sample(entry: CatalogEntry) -> str:
     return "input" if "," in entry.input else KINDS[entry.axes[0]].bare
 
 
-def _page(drawing: bytes, entries: Sequence[CatalogEntry], notes: Sequence[str]) -> bytes:
+def _page(drawing: bytes, entries: Sequence[CatalogEntry], comparison: Comparison, notes: Sequence[str]) -> bytes:
     """The chart with a table of all entries."""
     from archdsl.drawing.chart.page import chart_page
 
-    titles, rows = table(entries, COMPARED)
-    columns = [(title, COLUMNS[name].right) for title, name in zip(titles, COMPARED, strict=True)]
-    return chart_page(drawing, "Networks compared", notes, columns, rows)
+    columns = comparison.columns if comparison.swept else COMPARED
+    titles, rows = table(entries, columns, [name for name in comparison.swept if name != "input"])
+    return chart_page(drawing, "Networks compared", notes, [(title, title not in LEFT) for title in titles], rows)

@@ -8,7 +8,7 @@ from typing import overload
 
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.library.catalog import CatalogEntry, catalog
-from archdsl.library.columns import FORMATS, LISTED, RIGHT, Fact, table, to_json, written
+from archdsl.library.columns import FORMATS, LEFT, LISTED, Fact, table, to_json, written
 from archdsl.progress import Progress
 from archdsl.report.grid import grid
 from archdsl.report.shown import html_table, pre
@@ -63,7 +63,7 @@ class Listing(Sequence[str]):
         if "entries" not in self.__dict__:
             return pre(repr(self))
         titles, rows = table(self.entries, LISTED)
-        return html_table(titles, rows, RIGHT)
+        return html_table(titles, rows, {*titles} - LEFT)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -83,7 +83,7 @@ def _as_table(entries: Sequence[CatalogEntry], style: Style) -> str:
     titles, rows = table(entries, LISTED)
     families = len({entry.family for entry in entries})
     count = f"{_plural(len(entries), 'network', 'networks')} in {_plural(families, 'family', 'families')}"
-    return grid(titles, rows, RIGHT, style, _DROPPED) + style.paint("quiet", count) + "\n"
+    return grid(titles, rows, {*titles} - LEFT, style, _DROPPED) + style.paint("quiet", count) + "\n"
 
 
 def _plural(number: int, one: str, many: str) -> str:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from archdsl.drawing.chart.chart import COLORS, OTHERS, ChartPoint, chart, family_colors, reference_sizes
+from archdsl.drawing.chart.chart import COLORS, OTHERS, ChartPoint, Plot, chart, family_colors, reference_sizes
 from archdsl.drawing.chart.names import Ball, NamePosition, place_names
 from archdsl.drawing.chart.page import chart_page
 from archdsl.library.catalog import catalog
@@ -22,7 +22,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def points() -> list[ChartPoint]:
     return [
-        ChartPoint(e.name, e.family, e.macs, e.params, e.top1)
+        ChartPoint(e.name, e.family, e.macs, e.top1, e.params)
         for e in catalog()
         if e.top1 is not None and e.classes == 1000
     ]
@@ -57,7 +57,7 @@ def test_balls_lie_where_they_should_and_their_area_is_the_parameters() -> None:
     areas = [float(lines[f"ball-{n}"].get_markersize()) ** 2 / p.params for n, p in enumerate(chosen)]
     assert all(isclose(area, areas[0], rel_tol=1e-9) for area in areas)
     for n, p in enumerate(chosen):
-        assert lines[f"ball-{n}"].get_xydata().tolist() == [[p.macs / 1e9, p.top1]]
+        assert lines[f"ball-{n}"].get_xydata().tolist() == [[p.x / 1e9, p.y]]
 
 
 def test_colors() -> None:
@@ -68,7 +68,7 @@ def test_colors() -> None:
 
 
 def test_words_are_not_markup() -> None:
-    data = chart([ChartPoint("a$b$<&>", "f_1", 1, 1, 50.0)], "svg", ["x < $y$"]).decode()
+    data = chart([ChartPoint("a$b$<&>", "f_1", 1, 50.0, 1)], "svg", ["x < $y$"]).decode()
     words = {e.text for e in ElementTree.fromstring(data).iter(f"{SVG}text")}
     assert words >= {"a$b$<&>", "f_1", "x < $y$"}
 
@@ -97,6 +97,6 @@ def test_the_page_follows_dark_mode_and_a_name_finds_its_ball() -> None:
     root = ElementTree.fromstring(drawing)
     names = {element.get("id"): "".join(element.itertext()) for element in root.iter(f"{SVG}g")}
     for number, point in enumerate(chosen):
-        assert point.name in names[f"name-{number}"] and point.words in names[f"ball-{number}"]
+        assert point.name in names[f"name-{number}"] and Plot().words(point) in names[f"ball-{number}"]
         both = f":is(#ball-{number}, #name-{number}, #leader-{number})"
         assert f"svg:has({both}:hover) {both}" in style

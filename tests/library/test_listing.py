@@ -88,7 +88,7 @@ net:
     entry = entry_of(archdsl.loads(text))
     assert entry.axes == (0, 1, 2)
     assert COLUMNS["axes"].cell(entry) == "0, 1, 2"
-    assert to_json([entry])[0]["axes"] == [0, 1, 2] and ",0 1 2," in as_csv([entry])
+    assert to_json([entry])[0]["axes"] == [0, 1, 2] and ",0 1 2," in as_csv(to_json([entry]))
 
 
 @pytest.mark.parametrize(("window", "field"), [("3", "3"), ("3x3x5", "3 x 3 x 5"), ("1x3x1", "1 x 3 x 1")])

@@ -1,8 +1,9 @@
-"""The ball chart: accuracy against multiply-accumulates; the area of a ball shows the parameters.
+"""The ball chart: one figure against another, by default accuracy against multiply-accumulates.
 
-The chart follows figure 1 of Bianco et al. 2018, "Benchmark Analysis of Representative Deep Neural Network
-Architectures". matplotlib draws it and is imported only for that. Colours (Okabe and Ito's) show families; every ball
-also has its name beside it. In SVG and PDF text stays text.
+The area of a ball shows
+the parameters. The chart follows figure 1 of Bianco et al. 2018, "Benchmark Analysis of Representative Deep Neural
+Network Architectures". matplotlib draws it and is imported only for that. Colours (Okabe and Ito's) show families;
+every ball also has its name beside it. In SVG and PDF text stays text.
 """
 
 from __future__ import annotations
@@ -47,24 +48,61 @@ _LOG_FROM = 12.0
 """The axis is logarithmic if the highest cost is at least this many times the lowest."""
 
 
+class ChartAxis(NamedTuple):
+    """A figure on an axis; `label` is beside the axis, `short` in the title and the tooltips."""
+
+    label: str
+    short: str
+    unit: float = 1
+    """A value divided by it is the number on the axis."""
+    percent: bool = False
+
+
+MACS = ChartAxis("GMACs (10⁹ multiply-accumulates of one {sample})", "MACs", 1e9)
+TOP1 = ChartAxis("published top-1 accuracy, %", "top-1 %", percent=True)
+
+
 class ChartPoint(NamedTuple):
-    """One network; `top1` is in percent."""
+    """One network; `x` and `y` are its figures, in the units of the two axes if divided by theirs."""
 
     name: str
     family: str
-    macs: int
+    x: float
+    y: float
     params: int
-    top1: float
+    named: bool = True
+    """Whether it is on the front; others are faint and have no name."""
+
+
+class Plot(NamedTuple):
+    """The two axes; `sample` is what the networks read: `image`, `signal`, ...; `front` joins the named points."""
+
+    x: ChartAxis = MACS
+    y: ChartAxis = TOP1
     sample: str = "image"
-    """What the network reads: `image`, `signal`, ..."""
+    front: bool = False
 
     @property
-    def words(self) -> str:
-        macs, params = in_short(self.macs), in_short(self.params)
-        return f"{self.name}: top-1 {self.top1} %, {macs}MACs, {params}params".replace("  ", " ")
+    def title(self) -> str:
+        both = "Accuracy against cost" if (self.x, self.y) == (MACS, TOP1) else f"{self.y.short} against {self.x.short}"
+        return f"{both[:1].upper()}{both[1:]}; the area of a bubble shows the parameters"
+
+    def words(self, point: ChartPoint) -> str:
+        """The tooltip of a point: both figures, and the parameters."""
+        figures = {self.y.short: _words(self.y, point.y), self.x.short: _words(self.x, point.x)}
+        figures.setdefault("params", f"{in_short(point.params)}params")
+        return f"{point.name}: {', '.join(figures.values())}".replace("  ", " ")
 
 
-def chart(points: Sequence[ChartPoint], format: ChartFormat = "svg", notes: Sequence[str] = ()) -> bytes:
+def _words(axis: ChartAxis, value: float) -> str:
+    if axis.percent:
+        return f"{axis.short.removesuffix(' %')} {value} %"
+    return f"{in_short(int(value))}{axis.short}" if value == int(value) else f"{value:.4g} {axis.short}"
+
+
+def chart(
+    points: Sequence[ChartPoint], format: ChartFormat = "svg", notes: Sequence[str] = (), plot: Plot = Plot()
+) -> bytes:
     """Draw a chart of at least one point, with `notes` below it, one line each.
 
     Raises E0851 (status 2) if matplotlib is not installed.
@@ -83,52 +121,56 @@ def chart(points: Sequence[ChartPoint], format: ChartFormat = "svg", notes: Sequ
         "text.parse_math": False,
     }
     with rc_context(style):
-        figure = _figure(points, notes)
+        figure = _figure(points, notes, plot)
         data = io.BytesIO()
-        title = "Accuracy against multiply-accumulates"
+        title = plot.title.partition(";")[0]
         meta = {
             "svg": {"Date": None, "Title": title},
             "png": {"Software": None, "Title": title},
             "pdf": {"CreationDate": None, "Title": title},
         }
         figure.savefig(data, format=format, dpi=144, metadata=meta[format])
-    return _titled(data.getvalue(), points) if format == "svg" else data.getvalue()
+    return _titled(data.getvalue(), points, plot) if format == "svg" else data.getvalue()
 
 
-def _figure(points: Sequence[ChartPoint], notes: Sequence[str]) -> Figure:
-    width, height, radius = next(size for most, *size in _SIZES if len(points) <= most)
+def _figure(points: Sequence[ChartPoint], notes: Sequence[str], plot: Plot = Plot()) -> Figure:
+    width, height, radius = next(size for most, *size in _SIZES if sum(p.named for p in points) <= most)
     scale = radius / sqrt(max(1, *(p.params for p in points)))
     for grown in range(_GROWN + 1):
         factor = 1.25**grown
-        drawn, missing = _drawn(points, width * factor, height * factor, scale, notes)
+        drawn, missing = _drawn(points, (width * factor, height * factor), scale, notes, plot)
         if not missing:
             break
     return drawn
 
 
 def _drawn(
-    points: Sequence[ChartPoint], width: float, height: float, scale: float, notes: Sequence[str]
+    points: Sequence[ChartPoint], size: tuple[float, float], scale: float, notes: Sequence[str], plot: Plot
 ) -> tuple[Figure, int]:
     """The chart at a size in points, and the number of names without a position. Radius: `scale * sqrt(params)`."""
     from matplotlib.figure import Figure
 
+    width, height = size
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="white")
     inner = (width - _LEFT - _SIDE, height - _BOTTOM - _TOP)
     axes = figure.add_axes((_LEFT / width, _BOTTOM / height, inner[0] / width, inner[1] / height))
-    _scales(axes, points, inner, scale)
+    _scales(axes, points, inner, scale, plot)
+    if plot.front:
+        _join(axes, points, plot)
     colors = family_colors(points)
-    balls = _balls(axes, points, scale)
+    named = [number for number, point in enumerate(points) if point.named]
+    balls = _balls(axes, [points[number] for number in named], scale, plot)
     positions = place_names(balls, *inner)
-    for number in sorted(range(len(points)), key=lambda n: -points[n].params):
-        _ball(axes, number, points[number], scale, colors)
-    for number, (point, ball, at) in enumerate(zip(points, balls, positions, strict=True)):
+    for number in sorted(range(len(points)), key=lambda n: (points[n].named, -points[n].params)):
+        _ball(axes, number, points[number], scale, colors, plot)
+    for number, ball, at in zip(named, balls, positions, strict=True):
         if at is not None:
-            _name(figure, number, point, ball, at)
+            _name(figure, number, points[number], ball, at)
     _legend(figure, points, colors, scale, (width, height))
     figure.text(
         _LEFT / width,
         1 - 20 / height,
-        "Accuracy against cost; the area of a bubble shows the parameters",
+        plot.title,
         fontsize=11,
         weight="bold",
     )
@@ -142,42 +184,55 @@ def _drawn(
 # --- the plot --------------------------------------------------------------------------------------------
 
 
-def _scales(axes: Axes, points: Sequence[ChartPoint], inner: tuple[float, float], scale: float) -> None:
-    """Set axis limits with space for the balls at the edge, and a logarithmic axis for a wide range of costs."""
-    from math import log10
-
-    costs, tops = [max(p.macs, 1) / 1e9 for p in points], [p.top1 for p in points]
+def _scales(axes: Axes, points: Sequence[ChartPoint], inner: tuple[float, float], scale: float, plot: Plot) -> None:
+    """Set axis limits with space for the balls at the edge, and a logarithmic axis for a wide range of figures."""
     radius = max(scale * sqrt(p.params) for p in points) + 26
-    wide = max(costs) > _LOG_FROM * min(costs)
-    seen = [log10(c) for c in costs] if wide else costs
-    for low, high, length, limit in (
-        (min(seen), max(seen), inner[0], axes.set_xlim),
-        (min(tops), max(tops), inner[1], axes.set_ylim),
-    ):
-        span = max(high - low, abs(high) * 0.05, 1e-6)
-        room = span * radius / max(length - 2 * radius, 50.0)
-        ends = (low - room, high + room)
-        if limit == axes.set_xlim and wide:
-            axes.set_xscale("log")
-            ends = (10 ** ends[0], 10 ** ends[1])
-        limit(
-            max(ends[0], 0.0) if limit == axes.set_xlim else ends[0],
-            min(ends[1], 100.0) if limit == axes.set_ylim else ends[1],
-        )
-    samples = {p.sample for p in points}
-    sample = samples.pop() if len(samples) == 1 else "input"
-    axes.set_xlabel(f"GMACs (10⁹ multiply-accumulates of one {sample}){', logarithmic' if wide else ''}", fontsize=9)
-    axes.set_ylabel("published top-1 accuracy, %", fontsize=9)
-    if wide:
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    for name, axis, length in (("x", plot.x, inner[0]), ("y", plot.y, inner[1])):
+        values = [_shown(axis, getattr(p, name)) for p in points]
+        wide = not axis.percent and min(values) > 0 and max(values) > _LOG_FROM * min(values)
+        if wide:
+            getattr(axes, f"set_{name}scale")("log")
+            _ticks(getattr(axes, f"{name}axis"))
+        low, high = _limits(values, length, radius, wide)
+        getattr(axes, f"set_{name}lim")(max(low, 0.0), min(high, 100.0) if axis.percent else high)
+        text = axis.label.format(sample=plot.sample) + (", logarithmic" if wide else "")
+        getattr(axes, f"set_{name}label")(text, fontsize=9)
     axes.grid(color="#E4E4E4", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _limits(values: Sequence[float], length: float, radius: float, wide: bool) -> tuple[float, float]:
+    """The ends of an axis of this length in points, with space for a ball at each."""
+    from math import log10
+
+    seen = [log10(value) for value in values] if wide else values
+    low, high = min(seen), max(seen)
+    span = max(high - low, abs(high) * 0.05, 1e-6)
+    room = span * radius / max(length - 2 * radius, 50.0)
+    ends = low - room, high + room
+    return (10 ** ends[0], 10 ** ends[1]) if wide else ends
+
+
+def _ticks(axis: Any) -> None:
+    """Label a logarithmic axis with 1, 2, 5, 10, 20 and so on."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _shown(axis: ChartAxis, value: float) -> float:
+    """The number on an axis; a cost of 0 is drawn as the smallest one."""
+    return value if axis.percent else max(value, 1) / axis.unit
+
+
+def _join(axes: Axes, points: Sequence[ChartPoint], plot: Plot) -> None:
+    """Draw a line through the points of the front."""
+    front = sorted((_shown(plot.x, p.x), _shown(plot.y, p.y)) for p in points if p.named)
+    axes.plot(*zip(*front, strict=True), color="#555555", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.5)
 
 
 def family_colors(points: Sequence[ChartPoint]) -> Mapping[str, str]:
@@ -187,18 +242,18 @@ def family_colors(points: Sequence[ChartPoint]) -> Mapping[str, str]:
     return {family: COLORS[most.index(family)] if family in most else OTHERS for family in sizes}
 
 
-def _ball(axes: Axes, number: int, point: ChartPoint, scale: float, colors: Mapping[str, str]) -> None:
+def _ball(axes: Axes, number: int, point: ChartPoint, scale: float, colors: Mapping[str, str], plot: Plot) -> None:
     color = colors[point.family]
     diameter = 2 * scale * sqrt(point.params)
     (line,) = axes.plot(
-        [max(point.macs, 1) / 1e9],
-        [point.top1],
+        [_shown(plot.x, point.x)],
+        [_shown(plot.y, point.y)],
         "o",
         markersize=max(diameter, 0.8),
         clip_on=False,
-        markerfacecolor=(*_rgb(color), 0.45),
-        markeredgecolor=color,
-        markeredgewidth=0.8,
+        markerfacecolor=(*_rgb(color), 0.45 if point.named else 0.08),
+        markeredgecolor=color if point.named else (*_rgb(color), 0.35),
+        markeredgewidth=0.8 if point.named else 0.5,
     )
     line.set_gid(f"ball-{number}")
 
@@ -207,14 +262,14 @@ def _rgb(color: str) -> tuple[float, float, float]:
     return int(color[1:3], 16) / 255, int(color[3:5], 16) / 255, int(color[5:7], 16) / 255
 
 
-def _balls(axes: Axes, points: Sequence[ChartPoint], scale: float) -> list[Ball]:
+def _balls(axes: Axes, points: Sequence[ChartPoint], scale: float, plot: Plot) -> list[Ball]:
     """The balls, in points from the lower left corner of the plot, with the sizes of their names."""
     from matplotlib.textpath import TextPath
 
     left, bottom = axes.transAxes.transform((0, 0))
     out = []
     for point in points:
-        x, y = axes.transData.transform((max(point.macs, 1) / 1e9, point.top1))
+        x, y = axes.transData.transform((_shown(plot.x, point.x), _shown(plot.y, point.y)))
         size = TextPath((0, 0), escape_control(point.name), size=_FONT).get_extents()
         out.append(Ball(x - left, y - bottom, scale * sqrt(point.params), float(size.width), _FONT))
     return out
@@ -297,10 +352,10 @@ def reference_sizes(largest: int) -> tuple[int, ...]:
     return tuple(out)
 
 
-def _titled(svg: bytes, points: Sequence[ChartPoint]) -> bytes:
+def _titled(svg: bytes, points: Sequence[ChartPoint], plot: Plot) -> bytes:
     """Add a title to each ball, which a browser shows as a tooltip."""
     text = svg.decode()
     for number, point in enumerate(points):
         head = f'<g id="ball-{number}">'
-        text = text.replace(head, f"{head}<title>{escape(escape_control(point.words))}</title>", 1)
+        text = text.replace(head, f"{head}<title>{escape(escape_control(plot.words(point)))}</title>", 1)
     return text.encode()

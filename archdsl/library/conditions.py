@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from archdsl.diagnostics import Source, Span, did_you_mean, error
@@ -20,7 +20,7 @@ class Missing(Exception):
 
 
 class Condition:
-    """A condition in the language of expressions, on the figures of `COLUMNS` and on `arguments`.
+    """A condition in the language of expressions, on the figures of `COLUMNS` and on `arguments` with other names.
 
     A number may have a suffix: `5M` for a count, `2GiB` for bytes. Raises E0303 to E0306 for a wrong expression, E0304
     for a name that is no figure, E0912 for a quantity that is compared with a figure of another unit.
@@ -45,16 +45,15 @@ class Condition:
         """The figures that the condition names, in the order of `COLUMNS`."""
         return tuple(name for name in NUMERIC if name in self.expression.names)
 
-    def holds(self, entry: CatalogEntry, setting: Mapping[str, Value] = {}) -> bool:
-        """Return whether a network meets the condition; an argument in `setting` hides a figure of the same name.
+    def holds(self, entry: CatalogEntry) -> bool:
+        """Return whether a network meets the condition.
 
         Raises Missing if the network lacks a figure that decides, and E0305 for values that cannot be compared.
         """
+        args = dict(entry.args)
 
         def value(name: str) -> Value:
-            if name in setting:
-                return setting[name]
-            number: Value = COLUMNS[name].number(entry)
+            number: Value = COLUMNS[name].number(entry) if name in NUMERIC else args.get(name)
             if number is None:
                 raise Missing(name)
             return number

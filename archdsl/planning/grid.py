@@ -1,0 +1,132 @@
+"""The values of arguments that a sweep or a search tries: lists, and ranges such as `1..18` and `16..128/16`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import prod
+from typing import NamedTuple, TypeAlias
+
+from archdsl.diagnostics import did_you_mean, error
+from archdsl.language.document import Document
+from archdsl.language.expressions import Env, Value
+from archdsl.language.read_nodes import written
+from archdsl.language.validate import frozen
+from archdsl.spec.open import parse_overrides
+
+Values: TypeAlias = Sequence[Value]
+LIMIT, MOST = 10_000, 1_000_000
+"""Settings that are counted by default, and at most."""
+_NUMBER = r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{1,18})?)"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*(?:/\s*({_NUMBER})\s*)?", re.ASCII)
+
+
+class Steps(NamedTuple):
+    """Numbers in equal steps, `first + n * step`, which are floats."""
+
+    first: Fraction
+    step: Fraction
+    number: int
+
+    def values(self) -> tuple[float, ...]:
+        return tuple(float(self.first + n * self.step) for n in range(self.number))
+
+
+class Grid:
+    """Every combination of the values of some arguments, for each input size; the last argument changes fastest.
+
+    Raises E0911 for more than `limit` settings; nothing is built before.
+    """
+
+    def __init__(
+        self, values: Mapping[str, range | Steps | Values], inputs: Sequence[str | None], limit: int = LIMIT
+    ) -> None:
+        sizes = {name: one.number if isinstance(one, Steps) else len(one) for name, one in values.items()}
+        if len(inputs) > 1:
+            sizes["input"] = len(inputs)
+        self.size = prod(sizes.values())
+        if self.size > limit:
+            product = " x ".join(f"{size:,} of {name}" for name, size in sizes.items() if size > 1)
+            help_ = "leave out values, or take larger steps: `1..64/8`" + (
+                f"; `limit` can be raised to {MOST:,}" if self.size <= MOST else ""
+            )
+            message = f"{self.size:,} settings: {product}; the limit is {limit:,}"
+            raise error("E0911", message, help=help_, status=2)
+        self.values = {name: one.values() if isinstance(one, Steps) else one for name, one in values.items()}
+        self.inputs = inputs
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Value], str | None]]:
+        from itertools import product
+
+        names = tuple(self.values)
+        for input in self.inputs:
+            for setting in product(*self.values.values()):
+                yield dict(zip(names, setting, strict=True)), input
+
+
+def values_of(document: Document, args: Mapping[str, object]) -> dict[str, range | Steps | Values]:
+    """Return the values of each argument: of a text `1..18`, `16..128/16` or `a,b`, of a list, or of one value.
+
+    Raises E0212 for an argument that the spec does not have, E0914 for an empty or wrong range, and the errors of a
+    value that cannot be read.
+    """
+    for name in args:
+        if name not in document.args:
+            help_ = did_you_mean(name, document.args)
+            raise error("E0212", f"`{document.name}` has no argument `{name}`", help=help_, status=2)
+    return {name: _values(document, name, given) for name, given in args.items()}
+
+
+def _values(document: Document, name: str, given: object) -> range | Steps | Values:
+    if isinstance(given, range):
+        return given if given else _refused(name, "the range is empty")
+    if isinstance(given, str):
+        items = list(split(given))
+        if len(items) == 1 and (match := _RANGE.fullmatch(items[0])):
+            return _range(name, items[0].strip(), *match.groups())
+        if any(not item.strip() for item in items):
+            _refused(name, f"`{given[:60]}` has an empty value")
+        if any(_RANGE.fullmatch(item) for item in items):
+            parts = [_values(document, name, item) for item in items]
+            if sum(one.number if isinstance(one, Steps) else len(one) for one in parts) > MOST:
+                _refused(name, f"more than {MOST:,} values")
+            return _distinct(v for part in parts for v in (part.values() if isinstance(part, Steps) else part))
+        env = Env(document.symbols())
+        trees = (parse_overrides({name: item})[name] for item in items)
+        return _distinct(written(tree).evaluate(env) for tree in trees)
+    values = frozen(given)
+    if isinstance(values, tuple):
+        return _distinct(values) or _refused(name, "the list of values is empty")
+    return (values,)
+
+
+def _distinct(values: Iterator[Value] | tuple[Value, ...]) -> tuple[Value, ...]:
+    return tuple({repr(value): value for value in values}.values())
+
+
+def _range(name: str, text: str, first: str, last: str, step: str | None) -> range | Steps:
+    if step is None and "." in first + last:
+        _refused(name, f"`{text}` needs a step", f"write `{text}/0.1`")
+    low, high, by = Fraction(first), Fraction(last), Fraction(step or 1)
+    if by <= 0 or high < low:
+        _refused(name, f"`{text}` has no values", "write the smaller number first, and a step above 0: `16..128/16`")
+    count = int((high - low) // by) + 1
+    if low.denominator == by.denominator == 1 and "." not in first + (step or ""):
+        return range(int(low), int(low) + count * int(by), int(by))
+    return Steps(low, by, count)
+
+
+def _refused(name: str, message: str, help: str = "write values such as `1..18`, `16..128/16` or `16,32,64`") -> Values:
+    raise error("E0914", f"values of `{name}`: {message}", help=help, status=2)
+
+
+def split(text: str) -> Iterator[str]:
+    """Yield the parts of a text between commas that are outside of brackets: `[3, 4], [2, 2]` has two."""
+    depth, start = 0, 0
+    for at, char in enumerate(text):
+        depth += (char in "[(") - (char in "])")
+        if char == "," and depth == 0:
+            yield text[start:at]
+            start = at + 1
+    yield text[start:]
