@@ -151,7 +151,8 @@ class Comparison(ShownAsText):
         figure, and for accuracies those whose number of classes is not the most common one; its notes list them.
         Raises E0001 for an unknown format, E0851 without matplotlib, E0852 if no network has both figures.
         """
-        return comparison_chart(self, format)
+        columns = self.columns if self.swept else COMPARED
+        return comparison_chart(self.entries, format, columns, self.front, self.beaten, self.swept)
 
 
 def compare(

@@ -14,13 +14,12 @@ from archdsl.diagnostics.arguments import check_choice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
 from archdsl.files.overwrite_marks import has_mark, marked
 from archdsl.library.catalog import CatalogEntry
-from archdsl.library.columns import COLUMNS, COMPARED, LEFT, label, table
+from archdsl.library.columns import COLUMNS, LEFT, label, table
 from archdsl.packages import require_package
 from archdsl.report.text import few
 
 if TYPE_CHECKING:
     from archdsl.drawing.chart.chart import ChartAxis
-    from archdsl.library.compare import Comparison
 
 CHART_FORMATS = ("svg", "html", "png", "pdf")
 _LISTED = 8
@@ -68,16 +67,23 @@ def _require(format: str) -> None:
 _UNITS = {"macs": (1e9, "GMACs"), "params": (1e6, "million parameters"), "activations": (1e6, "million activations")}
 
 
-def comparison_chart(comparison: Comparison, format: str) -> ComparisonChart:
+def comparison_chart(
+    entries: Sequence[CatalogEntry],
+    format: str,
+    columns: Sequence[str],
+    front: Sequence[str] = (),
+    beaten: Sequence[CatalogEntry] = (),
+    swept: Sequence[str] = (),
+) -> ComparisonChart:
     """Draw the networks that have both figures: the first two of the front, or those that suit the networks.
 
-    For published accuracies, only those with the most common number of classes.
+    For published accuracies, only those with the most common number of classes. `columns` are those of the page's
+    table, `beaten` are not on the front, `swept` are the arguments that name the variants of one spec.
     """
     _require(format)
     from archdsl.drawing.chart.chart import ChartPoint, Plot, chart
 
-    front, swept = comparison.front, comparison.swept
-    shown = [*comparison.entries, *comparison.beaten]
+    shown = [*entries, *beaten]
     y, x = front[:2] if front else ("macs", "params") if swept else ("top1", "macs")
     known = [e for e in shown if None not in (COLUMNS[x].number(e), COLUMNS[y].number(e))]
     if not known:
@@ -88,7 +94,7 @@ def comparison_chart(comparison: Comparison, format: str) -> ComparisonChart:
     left_out = [(f"no {_words(n)}", [e.name for e in shown if COLUMNS[n].number(e) is None]) for n in (y, x)] + [
         (f"number of classes is not {classes}", [e.name for e in other])
     ]
-    kept = {*map(id, comparison.entries)}
+    kept = {*map(id, entries)}
     points = [
         ChartPoint(label(e, swept), e.family, COLUMNS[x].number(e), COLUMNS[y].number(e), e.params, id(e) in kept)
         for e in known
@@ -99,7 +105,7 @@ def comparison_chart(comparison: Comparison, format: str) -> ComparisonChart:
     samples = {_sample(entry) for entry in known}
     plot = Plot(_axis(x), _axis(y), samples.pop() if len(samples) == 1 else "input", bool(front))
     data = chart(points, "svg" if format == "html" else format, inside, plot)  # type: ignore[arg-type]
-    page = _page(data, shown, comparison, notes) if format == "html" else data
+    page = _page(data, table(shown, columns, [n for n in swept if n != "input"]), notes) if format == "html" else data
     return ComparisonChart(format, marked(page, format), notes)
 
 
@@ -132,10 +138,9 @@ def _sample(entry: CatalogEntry) -> str:
     return "input" if "," in entry.input else KINDS[entry.axes[0]].bare
 
 
-def _page(drawing: bytes, entries: Sequence[CatalogEntry], comparison: Comparison, notes: Sequence[str]) -> bytes:
-    """The chart with a table of all entries."""
+def _page(drawing: bytes, table: tuple[list[str], list[list[str]]], notes: Sequence[str]) -> bytes:
+    """The chart with a table of all networks."""
     from archdsl.drawing.chart.page import chart_page
 
-    columns = comparison.columns if comparison.swept else COMPARED
-    titles, rows = table(entries, columns, [name for name in comparison.swept if name != "input"])
+    titles, rows = table
     return chart_page(drawing, "Networks compared", notes, [(title, title not in LEFT) for title in titles], rows)

@@ -84,6 +84,8 @@ ROOMS = {
     "archdsl.packages": "house",
     "archdsl.passes": "passes",
     "archdsl.passes.class_maps": "attribution",
+    "archdsl.planning": "planning",
+    "archdsl.cli.sweep": "planning",
     "archdsl.prediction": "prediction",
     "archdsl.pretrained": "pretrained",
     "archdsl.report": "report",
