@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from archdsl.network import loads as loads
     from archdsl.network.figure import figure as figure
     from archdsl.planning.sweep import sweep as sweep
+    from archdsl.planning.training import training_cost as training_cost
     from archdsl.prediction.predict import predict as predict
     from archdsl.prediction.predict import predict_stream as predict_stream
     from archdsl.serving.bundle import bundle as bundle
@@ -69,6 +70,7 @@ _PLACES = {
     "predict": "prediction.predict",
     "predict_stream": "prediction.predict",
     "bench": "timing.bench",
+    "training_cost": "planning.training",
     "bundle": "serving.bundle",
     "attribute": "attribution.attribute",
     "attribute_stream": "attribution.attribute",

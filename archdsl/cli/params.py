@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,6 +17,10 @@ from archdsl.cli.options import (
     result_options,
     spec_argument,
 )
+
+if TYPE_CHECKING:
+    from archdsl.network import Network
+    from archdsl.report.table import Style
 
 
 @click.command("params")
@@ -32,11 +37,18 @@ from archdsl.cli.options import (
     show_default=True,
     help="Total that the percentages refer to.",
 )
+@click.option("--training", is_flag=True, help="Count a training step: memory, FLOPs, what each node stores.")
+@click.option("--optimizer", type=Choice(["sgd", "adam", "adamw"]), help="Optimiser of --training. Default: sgd.")
+@click.option("--precision", type=Choice(["fp32", "amp"]), help="Precision of --training. Default: fp32.")
+@click.option("--device", type=Choice(["cuda", "cpu"]), help="Device of --training. Default: cuda.")
+@click.option("--checkpoint", is_flag=True, help="With --training, compute blocks again instead of storing values.")
+@click.option("--memory", metavar="BYTES", help="With --training, print the largest batch that fits, e.g. in 24GiB.")
 @result_options("table", "json", "csv", "markdown")
 @color_option
 @click.pass_obj
 def command(
     console: Console,
+    /,
     spec: str,
     args: dict[str, str],
     size: str | None,
@@ -44,18 +56,30 @@ def command(
     depth: int | None,
     every: bool,
     share: Literal["macs", "params"],
+    training: bool,
     format: str,
     output: str | None,
     force: bool,
+    **options: Any,
 ) -> int:
     """Print layers, shapes, parameters, MACs and memory of a network.
 
     Consecutive equal blocks share a row. Builds and traces no model, and needs no weights. If the spec has errors,
     prints them, then what is known: `?` marks what is not, and totals are lower bounds. Exits with 1 then.
     """
+    from archdsl.diagnostics.arguments import conflict
     from archdsl.network import open_network
     from archdsl.report.params import params_report
 
+    if training:
+        if share != "macs":
+            raise conflict("`share` is for the table without `training`", "remove `--share`")
+        net = open_network(spec, args, size)
+        text = _training(net, options, batch, format, depth, every, console.style(output))
+        console.write_output(text, output, force, inputs=net.files)
+        return 0
+    if unused := next((name for name, value in options.items() if value), None):
+        raise conflict(f"`{unused}` is an option of `training`", f"add `--training`, or remove `--{unused}`")
     net = open_network(spec, args, size, partial=True)
     text = params_report(
         net.graph,
@@ -73,3 +97,16 @@ def command(
     else:
         console.print_note("nothing is known of this network, so there is no table")
     return 0 if net.complete else 1
+
+
+def _training(
+    net: Network, options: Mapping[str, Any], batch: int, format: str, depth: int | None, every: bool, style: Style
+) -> str:
+    """The report of a training step."""
+    from archdsl.planning.training import memory_bytes, training_cost
+    from archdsl.report.training import training_report
+
+    chosen = {name: value for name, value in options.items() if value and name != "memory"}
+    cost = training_cost(net, batch=batch, **chosen)
+    memory = None if options["memory"] is None else memory_bytes(net, cost, options["memory"])
+    return training_report(net.graph, cost, format, depth=depth, every_node=every, style=style, memory=memory)

@@ -38,19 +38,24 @@ def params_report(
     Raises E0001 for an unknown format or share, E0002 for a batch or depth outside its range, E0003 if `depth`,
     `every_node` and the format exclude each other.
     """
-    check_choice("format", format, FORMATS)
     check_choice("share", share, SHARES)
     check_range("batch", batch, 1, MAX_BATCH)
+    check_rows(format, depth, every_node)
+    if format in ("json", "csv"):
+        return params_csv(graph, batch) if format == "csv" else _as_json(graph, batch, errors)
+    summary = summarize(graph, 1 if depth is None else depth, every_node, batch)
+    return params_markdown(summary) if format == "markdown" else params_table(summary, style, share)
+
+
+def check_rows(format: str, depth: int | None, every_node: bool) -> None:
+    """Raise E0001 for an unknown format, E0002 for a depth outside its range, E0003 if they exclude each other."""
+    check_choice("format", format, FORMATS)
     if depth is not None:
         check_range("depth", depth, 0, MAX_DEPTH)
         if every_node:
             raise conflict("`depth` cannot be set with `all`, which prints a row for every node")
-    if format in ("json", "csv"):
-        if every_node or depth is not None:
-            raise conflict(f"format {format} always lists every node: remove `all` and `depth`")
-        return params_csv(graph, batch) if format == "csv" else _as_json(graph, batch, errors)
-    summary = summarize(graph, 1 if depth is None else depth, every_node, batch)
-    return params_markdown(summary) if format == "markdown" else params_table(summary, style, share)
+    if format in ("json", "csv") and (every_node or depth is not None):
+        raise conflict(f"format {format} always lists every node: remove `all` and `depth`")
 
 
 def _as_json(graph: Graph, batch: int, errors: Sequence[Diagnostic]) -> str:

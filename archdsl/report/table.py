@@ -10,11 +10,12 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TextIO, TypeAlias
 
+from archdsl.analysis.parts import Part
 from archdsl.analysis.receptive_field import format_field
 from archdsl.analysis.summary import Row, Summary
 from archdsl.diagnostics import escape_control
 from archdsl.diagnostics.color import painted, takes_color
-from archdsl.graph import FreeSize
+from archdsl.graph import FreeSize, Graph
 from archdsl.report.words import part_written, run_name
 from archdsl.shapes import format_shape
 
@@ -49,7 +50,9 @@ def style_of(stream: TextIO) -> Style:
     return Style(width, takes_color(stream), encoding.startswith("utf"))
 
 
-class _TableColumn(NamedTuple):
+class TableColumn(NamedTuple):
+    """A column: its title, whether it is aligned to the right, and its cells."""
+
     title: str
     right: bool
     cells: tuple[str, ...]
@@ -58,31 +61,40 @@ class _TableColumn(NamedTuple):
     def width(self) -> int:
         return max(len(self.title), max(map(len, self.cells), default=0))
 
-    def cut(self, width: int, dots: str) -> _TableColumn:
+    def cut(self, width: int, dots: str) -> TableColumn:
         """The column with at most `width` characters: paths are shortened in the middle, ops at the end."""
         return self._replace(cells=tuple(_shorten(c, width, dots, self.title == "path") for c in self.cells))
 
 
 def params_table(summary: Summary, style: Style = Style(), share: Share = "macs") -> str:
     """Return the table as text: heading, rows, totals, auxiliary heads, and the convention of counting."""
-    columns = _fit(_columns(summary, share), style)
+    columns = _columns(summary, share)
+    return laid_out(
+        heading(summary.graph, summary.batch, style), columns, len(summary.rows), _footer(summary, style), style
+    )
+
+
+def laid_out(
+    heading: str, columns: Sequence[TableColumn], count: int, footer: Sequence[str], style: Style = Style()
+) -> str:
+    """Return a table as text: the first `count` rows, a row of totals, further rows, and the lines below."""
+    columns = _fit(list(columns), style)
     line = ("─" if style.unicode else "-") * (sum(c.width for c in columns) + len(_GAP) * (len(columns) - 1))
     body = list(zip(*(c.cells for c in columns), strict=True))
-    count = len(summary.rows)
-    text = [_heading(summary, style), ""]
+    text = [heading, ""]
     text.append(_line(columns, [c.title for c in columns], lambda n: "head", style))
     text.append(style.paint("quiet", line))
     text += [_line(columns, cells, _cell_role(columns, cells), style) for cells in body[:count]]
     text.append(style.paint("quiet", line))
     text.append(_line(columns, body[count], lambda n: "total", style))
     text += [_line(columns, cells, lambda n: "quiet", style) for cells in body[count + 1 :]]
-    return "\n".join([*text, "", *_footer(summary, style)]) + "\n"
+    return "\n".join([*text, "", *footer]) + "\n"
 
 
 # --- cells -----------------------------------------------------------------------------------------------
 
 
-def _columns(summary: Summary, share: Share) -> list[_TableColumn]:
+def _columns(summary: Summary, share: Share) -> list[TableColumn]:
     totals = summary.totals
     whole = (totals.macs if share == "macs" else totals.params) if summary.graph.complete else 0
     rows = [_cells(summary, row, getattr(row, share), whole) for row in summary.rows]
@@ -94,15 +106,14 @@ def _columns(summary: Summary, share: Share) -> list[_TableColumn]:
     rows += [[*_cells(summary, row, 0, 0)[:5], "", ""] for row in summary.aux_rows]
     title = "of MACs" if share == "macs" else "of params"
     titles = ("path", "op", "output", "params", "MACs", title, "receptive field")
-    return [_TableColumn(t, n >= 2, tuple(row[n] for row in rows)) for n, t in enumerate(titles)]
+    return [TableColumn(t, n >= 2, tuple(row[n] for row in rows)) for n, t in enumerate(titles)]
 
 
 def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
     part = row.part
-    path = part.path if len(part.copies) == 1 else f"{run_name(part, ' .. ')}  x{len(part.copies)}"
     share = f"{100 * value / whole:.1f} %" if value and whole else "-"
     return [
-        escape_control(path),
+        part_path(part),
         part_written(summary.graph, part),
         format_shape(row.shape) or "?",
         _number(row.params) if row.known else at_least(row.params, False),
@@ -110,6 +121,12 @@ def _cells(summary: Summary, row: Row, value: int, whole: int) -> list[str]:
         share,
         format_field(row.field) if row.shape else "?",
     ]
+
+
+def part_path(part: Part) -> str:
+    """Return the path of a row: of a run of equal blocks, the first and the last, and their number."""
+    path = part.path if len(part.copies) == 1 else f"{run_name(part, ' .. ')}  x{len(part.copies)}"
+    return escape_control(path)
 
 
 def at_least(value: int, known: bool) -> str:
@@ -133,7 +150,7 @@ def _shorten(text: str, width: int, dots: str, middle: bool) -> str:
 # --- layout ----------------------------------------------------------------------------------------------
 
 
-def _fit(columns: list[_TableColumn], style: Style) -> list[_TableColumn]:
+def _fit(columns: list[TableColumn], style: Style) -> list[TableColumn]:
     """Columns that fit the width: paths and ops are shortened first, then the last columns are omitted."""
     if style.width is None:
         return columns
@@ -152,7 +169,7 @@ def _fit(columns: list[_TableColumn], style: Style) -> list[_TableColumn]:
         return [path.cut(wide, dots), op.cut(narrow, dots), *columns[2:]]
 
 
-def _line(columns: Sequence[_TableColumn], cells: Sequence[str], role: Callable[[int], str], style: Style) -> str:
+def _line(columns: Sequence[TableColumn], cells: Sequence[str], role: Callable[[int], str], style: Style) -> str:
     texts = []
     for n, (column, cell) in enumerate(zip(columns, cells, strict=True)):
         padded = cell.rjust(column.width) if column.right else cell.ljust(column.width)
@@ -160,18 +177,18 @@ def _line(columns: Sequence[_TableColumn], cells: Sequence[str], role: Callable[
     return _GAP.join(texts).rstrip()
 
 
-def _cell_role(columns: Sequence[_TableColumn], cells: Sequence[str]) -> Callable[[int], str]:
+def _cell_role(columns: Sequence[TableColumn], cells: Sequence[str]) -> Callable[[int], str]:
     return lambda n: "path" if n == 0 else "quiet" if cells[n] == "-" or columns[n].title == "receptive field" else ""
 
 
 # --- around the rows -------------------------------------------------------------------------------------
 
 
-def _heading(summary: Summary, style: Style) -> str:
-    graph = summary.graph
-    batch = f", batch {summary.batch}" if summary.batch > 1 else ""
+def heading(graph: Graph, batch: int, style: Style) -> str:
+    """Return the line above a table: the name of the network, its input and the batch."""
+    batch_text = f", batch {batch}" if batch > 1 else ""
     inputs = escape_control(graph.input_spec) or "?"
-    return f"{style.paint('name', escape_control(graph.name))}  input {inputs}{batch}"
+    return f"{style.paint('name', escape_control(graph.name))}  input {inputs}{batch_text}"
 
 
 def _footer(summary: Summary, style: Style) -> list[str]:
@@ -209,7 +226,7 @@ def _footer(summary: Summary, style: Style) -> list[str]:
             ("incomplete", f"the spec has errors; {len(graph.unknown)} of {len(graph.nodes)} nodes unknown: ?")
         )
     entries.append(("counted", summary.convention))
-    return [line for label, text in entries for line in _entry(label, text, style)]
+    return footer_lines(entries, style)
 
 
 def _legal(sizes: Sequence[FreeSize]) -> str:
@@ -226,6 +243,11 @@ def _unread(summary: Summary) -> str:
     params = sum(param.numel for node in nodes for param in node.params if param.trained)
     held = f"; their {params:,} params are counted, because the PyTorch module holds them" if params else ""
     return f"{', '.join(names)}: no output depends on them, so their MACs and activations are not counted{held}"
+
+
+def footer_lines(entries: Sequence[tuple[str, str]], style: Style) -> list[str]:
+    """Return the lines below a table: a label and a text each."""
+    return [line for label, text in entries for line in _entry(label, text, style)]
 
 
 def _entry(label: str, text: str, style: Style) -> list[str]:

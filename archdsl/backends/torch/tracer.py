@@ -1,0 +1,97 @@
+"""Records the differentiable calls of a training step, with tensors that have sizes only. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from archdsl.analysis.training import Call, Device, Precision, Tensor
+from archdsl.graph import Graph, Node
+from archdsl.ops.base import Param
+from archdsl.shapes import numel
+
+HALF, FLOAT, INDEX = 2, 4, 8
+"""Bytes of a value."""
+
+
+class Tracer:
+    """Records the calls of the rules of one node after another: the functions that these rules call."""
+
+    def __init__(self, graph: Graph, device: Device = "cuda", precision: Precision = "fp32") -> None:
+        self.graph, self.device, self.amp = graph, device, precision == "amp"
+        self.calls: list[Call] = []
+        self.fixtures = {tensor.key: _fixture(tensor.param) for tensor in graph.tensors}
+        """The parameters and buffers by their keys."""
+        self.halves: dict[Tensor, Tensor] = {}
+        self.node: Node = graph.nodes[0]
+
+    @property
+    def out(self) -> int:
+        """Values of the node's output for one sample."""
+        return numel(self.node.shape)
+
+    @property
+    def positions(self) -> int:
+        """Positions of the first input: 1 for a vector."""
+        return numel(self.node.in_shapes[0][1:]) if self.node.in_shapes[0][1:] else 1
+
+    def fixture(self, name: str) -> Tensor:
+        """Return a parameter or buffer of the node."""
+        key = self.node.key(next(p for p in self.node.reads if p.name == name))
+        return self.fixtures[key]
+
+    def weights(self) -> tuple[Tensor, ...]:
+        """Return the trained and fixed parameters of the node, without the buffers of a norm."""
+        names = [p.name for p in self.node.reads if not p.name.startswith(("running", "num_batches"))]
+        return tuple(self.fixture(name) for name in names)
+
+    def extra(self, values: int, batched: bool = True, size: int = FLOAT) -> Tensor:
+        """Return a tensor that a function computes for its backward: statistics, indices, a mask."""
+        return Tensor(values, batched, size)
+
+    def call(
+        self,
+        *reads: Tensor,
+        values: int | None = None,
+        saves: str = "",
+        extra: Sequence[Tensor] = (),
+        same: bool = False,
+        size: int | None = None,
+        scratch: Sequence[Tensor] = (),
+        macs: int = 0,
+        last: bool | None = None,
+    ) -> Tensor:
+        """Record a function. `saves`: "x" its inputs, "y" its result. By default the result is like the first input."""
+        x = reads[0]
+        batched = any(read.batched for read in reads)
+        grad = any(read.grad for read in reads)
+        size = max(read.size for read in reads) if size is None else size
+        y = Tensor(x.values if values is None else values, batched, size, grad, last=x.last if last is None else last)
+        kept = (*(reads if "x" in saves else ()), *((y,) if "y" in saves else ()), *extra) if grad else ()
+        self.calls.append(Call(self.node.id, reads, y, kept, same, tuple(scratch), macs))
+        return y
+
+    def repeat(self, x: Tensor) -> Tensor:
+        """Record the repetition of a parameter for each sample."""
+        y = Tensor(x.values, True, x.size, x.grad)
+        self.calls.append(Call(self.node.id, (x,), y))
+        return y
+
+    def view(self, x: Tensor, values: int | None = None, last: bool | None = None) -> Tensor:
+        """Record a view, of some of the values or of all."""
+        y = replace(x, leaf=False, last=x.last if last is None else last, view_of=x.owner, values=values or x.values)
+        self.calls.append(Call(self.node.id, (x,), y, same=values is None))
+        return y
+
+    def cast(self, x: Tensor, size: int) -> Tensor:
+        """Record autocast's conversion; that of a parameter is made once in a step."""
+        if not self.amp or x.size == size or x.size == INDEX:
+            return x
+        if x not in self.halves or not x.fixture:
+            self.halves[x] = self.call(x, size=size)
+        return self.halves[x]
+
+
+def _fixture(param: Param) -> Tensor:
+    size = INDEX if param.dtype == "int64" else FLOAT
+    return Tensor(param.numel, False, size, param.trained, held=True, fixture=True, leaf=param.trained)
