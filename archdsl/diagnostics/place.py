@@ -11,11 +11,15 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A text that was read: `name` is for messages, `path` is its file (None for standard input)."""
+    """A text that was read: `name` is for messages, `path` is its file (None for standard input).
+
+    `mark` is the byte order mark that was before the text; empty if there was none.
+    """
 
     name: str
     text: str
     path: Path | None = None
+    mark: str = ""
 
     @cached_property
     def line_starts(self) -> list[int]:

@@ -13,6 +13,7 @@ from archdsl.diagnostics import ArchError, Edit, Fix, Source, Span, error
 from archdsl.source.faults import short, tag_error
 from archdsl.source.limits import MAX_BYTES
 
+_MARK = "\ufeff"
 NO_FILE = "give a .yaml file or the name of a network in the library"
 """The help for a file that does not exist."""
 
@@ -70,14 +71,16 @@ def too_large(name: str, size: str, span: Span | None = None) -> ArchError:
 
 
 def decode(data: bytes, name: str, path: Path | None = None) -> Source:
-    """Decode the bytes of a spec; a byte order mark is removed.
+    """Decode the bytes of a spec; a byte order mark is kept apart from the text.
 
     Raises E0107 for more than 4 MiB, E0108 (with the position) for bytes that are not UTF-8.
     """
     if len(data) > MAX_BYTES:
         raise too_large(name, f"more than {MAX_BYTES:,} bytes")
     try:
-        return Source(name, data.decode("utf-8").removeprefix("\ufeff"), path)
+        whole = data.decode("utf-8")
+        text = whole.removeprefix(_MARK)
+        return Source(name, text, path, whole[: len(whole) - len(text)])
     except UnicodeDecodeError as problem:
         source = Source(name, data.decode("utf-8", "replace"), path)
         at = len(data[: problem.start].decode("utf-8"))

@@ -65,5 +65,5 @@ def _read(name: str) -> tuple[Source, str]:
     """
     source = read(name)
     if name == "-":
-        return Source(source.name, source.text, Path("<stdin>")), source.text
-    return source, Path(name).read_bytes().decode("utf-8")
+        source = Source(source.name, source.text, Path("<stdin>"))
+    return source, source.mark + source.text
