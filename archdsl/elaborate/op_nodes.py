@@ -78,15 +78,16 @@ def _named(walker: Walker, parts: Parts, ctx: Context) -> list[int]:
 
 def _explain_axes(walker: Walker, e: OpError, syntax: OpSyntax, op: Op, source: int) -> None:
     """Add the node to write to an error of axes. Raises E0426 at the input if the spec lacks `axes` instead."""
-    from archdsl.elaborate.repair import as_input, input_fixes, repaired
+    from archdsl.elaborate.repair import likely_input, repaired
     from archdsl.elaborate.spread import missing_axes
 
     nodes = walker.builder.nodes
-    problem = missing_axes(walker.document, syntax.span, e, as_input(op, nodes, source))
+    as_input, fixes = likely_input(op, nodes, source)
+    problem = missing_axes(walker.document, syntax.span, e, as_input)
     if problem is not None:
         raise problem from None
-    e.help = repaired(syntax, op, nodes, source) or e.help
-    e.fixes = input_fixes(op, nodes, source)
+    e.help = repaired(syntax, op, nodes[source].shape, as_input) or e.help
+    e.fixes = fixes
 
 
 def _flattened(walker: Walker, inputs: Sequence[int], path: str, spot: ScopePlace, origin: Origin) -> int:

@@ -20,12 +20,11 @@ Texts = Mapping[str, str | list[str]]
 """New values of fields, as text: one for all axes, or one for each."""
 
 
-def repaired(syntax: OpSyntax, op: Op, nodes: Sequence[Node], source: int) -> str:
-    """Return `write ...` for an op whose fields do not fit the axes of the node `source`; empty if nothing is valid.
+def repaired(syntax: OpSyntax, op: Op, shape: Shape, as_input: str) -> str:
+    """Return `write ...` for an op whose fields do not fit the axes of its input; empty if nothing is valid.
 
-    Each proposal is an op that has an output for this input.
+    Each proposal is an op that has an output for this input. `as_input` is the help of `likely_input`.
     """
-    shape = nodes[source].shape
     axes = axes_of(shape)
     items = {name: _items(syntax.fields.get(name)) for name in op.misfits(axes)}
     window = items.get("kernel", [])
@@ -35,9 +34,8 @@ def repaired(syntax: OpSyntax, op: Op, nodes: Sequence[Node], source: int) -> st
         lines = _lines(syntax, op, shape, every, window)
     elif len(window) > axes:  # `1x3x3` on an image, `15x1` on a signal
         lines = _without_ones(syntax, op, shape, items, every)
-    other = as_input(op, nodes, source)
-    if other:
-        return "write " + ", or ".join([other, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
+    if as_input:
+        return "write " + ", or ".join([as_input, *(f"{line} for {kind_of(shape).noun}" for line in lines[:1])])
     repeat = lines and window and not window[1:] and syntax.repeat is None and lines[0].startswith(f"`{window[0]}x")
     more = f"; `{window[0]} * {lines[0][1:]} repeats the node" if repeat else ""
     return "write " + ", or ".join(lines) + more if lines else ""
@@ -119,29 +117,25 @@ def _written(syntax: OpSyntax, texts: Texts) -> str:
     return short_form(group) or ""
 
 
-def as_input(op: Op, nodes: Sequence[Node], source: int) -> str:
-    """Return the input that an op's window is for, perhaps before nodes without one: `input: 1x28x28` for 28x28.
+def likely_input(op: Op, nodes: Sequence[Node], source: int) -> tuple[str, tuple[Fix, ...]]:
+    """Return the input that an op's window is for, perhaps before nodes without one, and the fix that writes it.
 
-    Or without a batch of 1: `input: 3x224x224` for 1x3x224x224. Empty if no input is likely.
+    `input: 1x28x28` for 28x28; or without a batch of 1: `input: 3x224x224` for 1x3x224x224. Empty if none is likely.
     """
     origin, whole = _origin(nodes, source), concrete(_origin(nodes, source).shape)
     sizes = len(op.__dict__["kernel"]) if "kernel" in op.misfits(axes_of(nodes[source].shape)) else 0
     if not _is_plain(origin):
-        return ""
+        return "", ()
     few = whole[0] in CHANNELS
     if sizes == axes_of(whole) + 1 <= MOST and not few:
         whole, why = (1, *whole), f" for {kind_of((1, *whole)).noun} with one channel"
     elif sizes == axes_of(whole) - 1 and whole[0] == 1 and whole[1] in CHANNELS:
         whole, why = whole[1:], ", without the batch"
     else:
-        return ""
-    return f"`{_declaration(origin, whole)}`{why}" if _has_output(op, whole, {}) else ""
-
-
-def input_fixes(op: Op, nodes: Sequence[Node], source: int) -> tuple[Fix, ...]:
-    """Return the fix that writes the input of `as_input`, if there is one."""
-    help_ = re.match(r"`\w+: ([\dx]+)`", as_input(op, nodes, source))
-    return () if help_ is None else (replacing(_origin(nodes, source).origin.span, help_[1]),)
+        return "", ()
+    if not _has_output(op, whole, {}):
+        return "", ()
+    return f"`{_declaration(origin, whole)}`{why}", (replacing(origin.origin.span, format_shape(whole, times="x")),)
 
 
 def input_with_axes(op: Op, nodes: Sequence[Node], source: int, spread: int) -> str:
