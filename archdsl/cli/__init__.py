@@ -23,7 +23,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from archdsl.cli import complete
-from archdsl.cli.console import Console, drop_stdout, writable_stdout
+from archdsl.cli.console import Console, drop_stdout, stdout_failure
 from archdsl.cli.help_examples import epilog
 from archdsl.cli.options import color_option
 from archdsl.version import __version__
@@ -226,11 +226,7 @@ def _report(problem: Exception, console: Console) -> int:
     from archdsl.diagnostics.status import status_of
 
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and problem.filename is None:
-        try:  # click's own texts: --help and --version
-            with writable_stdout():
-                raise problem
-        except ArchError as full:
-            problem = full
+        problem = stdout_failure(problem)  # click's own texts: --help and --version
     if isinstance(problem, ArchError):
         console.print_diagnostics(problem.diagnostics)
         return status_of(problem)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from archdsl.diagnostics import Diagnostic
+    from archdsl.diagnostics import ArchError, Diagnostic
     from archdsl.files.atomic import WrittenFile
     from archdsl.progress import Progress
     from archdsl.report.table import Style
@@ -131,11 +131,16 @@ def writable_stdout() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as problem:
-        from archdsl.diagnostics import error
+        raise stdout_failure(problem) from None
 
-        drop_stdout()
-        why = problem.strerror or str(problem)
-        raise error("E0701", f"cannot write to standard output: {why[:1].lower()}{why[1:]}", status=2) from None
+
+def stdout_failure(problem: OSError) -> ArchError:
+    """Return E0701 for a failed write to standard output, to which nothing more is written."""
+    from archdsl.diagnostics import error
+
+    drop_stdout()
+    why = problem.strerror or str(problem)
+    return error("E0701", f"cannot write to standard output: {why[:1].lower()}{why[1:]}", status=2)
 
 
 def drop_stdout() -> None:
