@@ -19,7 +19,7 @@ def command(console: Console, files: tuple[str, ...], unsafe: bool, diff: bool) 
     """Repair specs in place, and report what remains; - repairs standard input to standard output.
 
     Only wrong text changes; a fix that would add errors is undone. A folder means all .yaml and .yml
-    files in it and its subfolders. Exits with 1 if a spec still has errors.
+    files in it and its subfolders that have a key net, extends or archdsl. Exits with 1 if a spec still has errors.
     """
     import archdsl
     from archdsl.diagnostics import ArchError, escape_control, line_start

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from archdsl.editor.outline import Item, folds, outline
 from archdsl.editor.positions import Positions, Unit
 from archdsl.editor.snapshot import Snapshot, snapshots
 from archdsl.explain import page
+from archdsl.spec.find import looks_like_spec
 from archdsl.version import __version__
 
 T = TypeVar("T")
@@ -38,8 +38,6 @@ PAUSE = 0.3
 """Seconds without a change before variants and claims are checked."""
 PATIENCE = 1.0
 """Seconds that a request waits for the newest text to be read; after them, its answer is empty."""
-_SPEC = re.compile(r"^(net|extends|archdsl) *:", re.MULTILINE)
-"""A text without such a line may be any YAML file: nothing is said of the keys that a spec must have."""
 _SEVERITY = {
     "error": lsp.DiagnosticSeverity.Error,
     "warning": lsp.DiagnosticSeverity.Warning,
@@ -153,8 +151,9 @@ class Server(LanguageServer):
             file.read.set()
             if snapshot.diagnostics != published:
                 published = snapshot.diagnostics
-                no_spec = _SPEC.search(file.source.text) is None
-                items = [_diagnostic(file, d) for d in published if not (no_spec and d.code in ("E0201", "E0203"))]
+                # Of a text that may be any YAML file, nothing is said of the keys that a spec must have.
+                unsaid = () if looks_like_spec(file.source.text) else ("E0201", "E0203")
+                items = [_diagnostic(file, d) for d in published if d.code not in unsaid]
                 self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(file.uri, items, version))
             if first:
                 if file.missed and self._refreshes:

@@ -17,11 +17,10 @@ from archdsl.library.check import check_source
 from archdsl.library.check_report import CheckedSpec, CheckReport
 from archdsl.progress import Progress
 from archdsl.source import read
-from archdsl.spec.find import library_names, spec_files
+from archdsl.spec.find import library_names, looks_like_spec, no_specs, spec_files
 
 MAX_CHECKS = 100
 """How often a file is checked again; then no more fixes are tried."""
-_BOM = "\ufeff"
 
 
 class AppliedFix(NamedTuple):
@@ -93,7 +92,8 @@ class FixReport:
 def fix(*files: str | Path, unsafe: bool = False, progress: Progress | None = None) -> FixReport:
     """Repair spec files with the fixes of their diagnostics, and check them again; `write` of the result writes them.
 
-    A folder means its spec files, `-` standard input. Safe fixes have one reading and keep the meaning of all that was
+    A folder means its YAML files that have a line with `net:`, `extends:` or `archdsl:` at the top level, `-` standard
+    input. Safe fixes have one reading and keep the meaning of all that was
     valid; `unsafe` also applies those that guess or change the network. All other text stays as it is. Fixes are
     applied in rounds until nothing changes; one that would add errors is undone. A file that a spec extends is not
     changed. `progress` is called with the number of files done and of all.
@@ -112,16 +112,20 @@ def fix(*files: str | Path, unsafe: bool = False, progress: Progress | None = No
         raise error("E0002", "`files` is empty: pass at least one spec file", status=2)
     fixed = []
     for number, path in enumerate(names):
-        fixed.append(_fixed_file(str(path), unsafe))
+        file = _fixed_file(str(path), unsafe, named=path in files)
+        if file is not None:
+            fixed.append(file)
         if progress is not None:
             progress(number + 1, len(names))
+    if not fixed:
+        raise no_specs(files[0], "a spec has `net:` or `extends:`; to repair another file, name it")
     return FixReport(tuple(fixed))
 
 
-def _fixed_file(name: str, unsafe: bool) -> FixedFile:
+def _fixed_file(name: str, unsafe: bool, named: bool) -> FixedFile | None:
+    """Repair a file; None if it is not `named`, but in a folder, and its text may be any YAML."""
     try:
         source = read(name)
-        bom = "" if name == "-" or not Path(name).read_bytes().startswith(_BOM.encode()) else _BOM
     except ArchError as problem:
         found = problem.diagnostics
         if name.partition("#")[0] in library_names():
@@ -129,11 +133,12 @@ def _fixed_file(name: str, unsafe: bool) -> FixedFile:
             found = tuple(replace(d, help=help_) for d in found)
         checked = CheckedSpec(name, (), found, {}, status_of(problem))
         return FixedFile(name, "", "", (), (), checked)
+    if not (named or looks_like_spec(source.text)):
+        return None
     work = _Work(source, _checked(source), unsafe)
     work.run()
-    return FixedFile(
-        name, bom + source.text, bom + work.source.text, tuple(work.applied), tuple(work.undone), work.checked
-    )
+    before, after = source.mark + source.text, source.mark + work.source.text
+    return FixedFile(name, before, after, tuple(work.applied), tuple(work.undone), work.checked)
 
 
 def _checked(source: Source) -> CheckedSpec:

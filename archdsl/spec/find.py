@@ -169,6 +169,14 @@ def _names_safely() -> list[str]:
         return [p.stem for p in library_files()]
 
 
+_SPEC = re.compile(r"""^(\{|\{.*[{,\s])?["']?(net|extends|archdsl)["']?\s*:""", re.MULTILINE)
+
+
+def looks_like_spec(text: str) -> bool:
+    """Return whether a text has a line with a key `net`, `extends` or `archdsl` at the top; others are any YAML."""
+    return _SPEC.search(text) is not None
+
+
 def spec_files(specs: Iterable[str | Path]) -> list[str | Path]:
     """Replace each folder among the SPECs by its spec files and those of its subfolders, sorted.
 
@@ -182,9 +190,13 @@ def spec_files(specs: Iterable[str | Path]) -> list[str | Path]:
             continue
         inside = sorted(_inside(Path(spec)))
         if not inside:
-            raise error("E0114", f"there are no specs in {spec}", status=2, help="the names of specs end in .yaml")
+            raise no_specs(spec, "the names of specs end in .yaml")
         files += inside
     return files
+
+
+def no_specs(folder: str | Path, help: str) -> ArchError:
+    return error("E0114", f"there are no specs in {folder}", status=2, help=help)
 
 
 def _inside(folder: Path) -> Iterator[Path]:

@@ -256,6 +256,17 @@ def test_the_command_writes_and_reports_what_remains(tmp_path: Path) -> None:
     assert "--force" not in unwritten.stderr
 
 
+def test_a_yaml_file_that_is_no_spec_is_only_changed_if_it_is_named(tmp_path: Path) -> None:
+    hooks, flow = tmp_path / ".pre-commit-config.yaml", tmp_path / "flow.yaml"
+    hooks.write_text("repos:\n  - repo: local\n")
+    with pytest.raises(ArchError, match="E0114"):
+        fix(tmp_path, unsafe=True)
+    flow.write_text("{input: 3x8x8, net: [3x3 cnov 8]}\n")
+    assert run("--unsafe", tmp_path).exit_code == 0
+    assert (hooks.read_text(), flow.read_text().count("conv")) == ("repos:\n  - repo: local\n", 1)
+    assert fix(hooks, unsafe=True).files[0].changed
+
+
 def test_standard_input_and_wrong_usage(tmp_path: Path) -> None:
     done = run("-", input=f"{HEAD}  a: 3x3 cnov 8\n")
     assert (done.exit_code, done.stdout) == (0, f"{HEAD}  a: 3x3 conv 8\n")
