@@ -149,6 +149,8 @@ def _fields(node: Node, inputs: list[tuple[_Fields, ...] | None]) -> tuple[_Fiel
     known = [axes for axes in inputs if axes is not None]
     if window is None or len(known) < len(inputs) or len(set(map(len, known))) > 1:
         return None
+    if not window and len(known) == 1:
+        return known[0]
     sizes = concrete(node.in_shapes[0])[1:] or (1,) * len(known[0])  # a vector is one point of its input
     joined = [_joined(axis, size) for *axis, size in zip(*known, sizes, strict=True)]
     return tuple(fields.through(reads) for fields, reads in zip(joined, window or [_ONE] * len(joined), strict=True))
@@ -166,9 +168,9 @@ def feature_field(graph: Graph) -> ReceptiveField | None:
 
     None: the whole input, or a network without feature maps.
     """
-    fields = receptive_fields(graph)
-    maps = [node.id for node in graph.running if axes_of(node.shape) and not _pooled(node)]
-    return fields[maps[-1]] if maps else None
+    maps = (node.id for node in reversed(graph.running) if axes_of(node.shape) and not _pooled(node))
+    axes = _all_fields(graph)[last] if (last := next(maps, None)) is not None else None
+    return None if axes is None else tuple(fields.size for fields in axes)
 
 
 def _pooled(node: Node) -> bool:

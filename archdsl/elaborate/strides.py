@@ -53,7 +53,7 @@ def _grid(node: Node, grids: Sequence[Grid]) -> Grid | None:
     window = None if isinstance(node.op, AvgPool) and node.op.adaptive else node.op.window(node.in_shapes)
     if not axes_of(shape) or (window is None and _size(shape) != _size(node.shape)):
         return None
-    if not window:  # a norm over the image, or an op that reads one pixel
+    if not window or all(reads.step == reads.per for reads in window):  # also a norm over the image
         return grids[source]
     before = grids[source].strides
     strides = (stride * Fraction(reads.step, reads.per) for stride, reads in zip(before, window, strict=True))
