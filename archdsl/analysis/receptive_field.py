@@ -13,6 +13,7 @@ All ops are those of inference: a batch norm reads one pixel, although in traini
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil, floor, gcd, inf, lcm
 from typing import NamedTuple, TypeAlias
 
@@ -26,6 +27,8 @@ ReceptiveField: TypeAlias = tuple[int, ...]
 _MAX_PHASES = 1024
 """The most fields of one node that are kept apart."""
 _ONE = Reads()
+_CACHED = 512
+"""Results that are kept: the axes of a network are mostly equal, and so are the fields of its variants."""
 
 
 class _Fields(NamedTuple):
@@ -58,36 +61,37 @@ class _Fields(NamedTuple):
         ends = (end - n * jump for n, end in enumerate(self.ends))
         return _Fields((min(starts),), (max(ends),), jump)
 
-    def through(self, reads: Reads) -> _Fields:
-        """Return the fields of the values that read these."""
-        if reads == _ONE:
-            return self
-        per, step = (number // gcd(reads.per, reads.step) for number in (reads.per, reads.step))
-        held = len(self.starts)
-        count = per * held // gcd(held, step)
-        if count > _MAX_PHASES:
-            (start,), (end,), jump = self.alike()
-            first, last = (reads.first + 1 - reads.per) / reads.per, reads.last / reads.per
-            return _Fields((start + first * jump,), (end + last * jump,), jump * step / per)
-        starts, ends = [], []
-        for value in range(count):
-            first, last = (
-                (value * reads.step + reads.first) // reads.per,
-                (value * reads.step + reads.last) // reads.per,
-            )
-            # Those of all others follow after these; a value of a transposed convolution may read nothing.
-            starts.append(min(map(self.start, range(first, min(last + 1, first + held))), default=inf))
-            ends.append(max(map(self.end, range(max(first, last + 1 - held), last + 1)), default=-inf))
-        return _Fields(tuple(starts), tuple(ends), self.shift * (step * count // per) / held)
+
+@lru_cache(maxsize=_CACHED)
+def _through(fields: _Fields, reads: Reads) -> _Fields:
+    """Return the fields of the values that read those of `fields`."""
+    if reads == _ONE:
+        return fields
+    per, step = (number // gcd(reads.per, reads.step) for number in (reads.per, reads.step))
+    held = len(fields.starts)
+    count = per * held // gcd(held, step)
+    if count > _MAX_PHASES:
+        (start,), (end,), jump = fields.alike()
+        first, last = (reads.first + 1 - reads.per) / reads.per, reads.last / reads.per
+        return _Fields((start + first * jump,), (end + last * jump,), jump * step / per)
+    starts, ends = [], []
+    for value in range(count):
+        first, last = (
+            (value * reads.step + reads.first) // reads.per,
+            (value * reads.step + reads.last) // reads.per,
+        )
+        # Those of all others follow after these; a value of a transposed convolution may read nothing.
+        starts.append(min(map(fields.start, range(first, min(last + 1, first + held))), default=inf))
+        ends.append(max(map(fields.end, range(max(first, last + 1 - held), last + 1)), default=-inf))
+    return _Fields(tuple(starts), tuple(ends), fields.shift * (step * count // per) / held)
 
 
-def _joined(inputs: Sequence[_Fields], size: int) -> _Fields:
+@lru_cache(maxsize=_CACHED)
+def _joined(inputs: tuple[_Fields, ...], size: int) -> _Fields:
     """Return the fields of `size` values that contain those of all inputs.
 
     Inputs of different strides drift apart from value to value: each value has a field of its own then.
     """
-    if len(inputs) == 1:
-        return inputs[0]
     jumps = {round(fields.shift / len(fields.starts), 6) for fields in inputs}
     count = lcm(*(len(fields.starts) for fields in inputs)) if len(jumps) == 1 else size
     if count > _MAX_PHASES:
@@ -117,8 +121,11 @@ def receptive_fields(graph: Graph) -> tuple[ReceptiveField | None, ...]:
     A global op (gap, flatten, a norm over the image, a product with a gate), every node after it, a vector input, and a
     merge of vectors from inputs with different axes have None.
     """
-    known = _all_fields(graph)
-    return tuple(None if axes is None else tuple(fields.size for fields in axes) for axes in known)
+    return tuple(map(_sizes, _all_fields(graph)))
+
+
+def _sizes(axes: tuple[_Fields, ...] | None) -> ReceptiveField | None:
+    return None if axes is None else tuple(fields.size for fields in axes)
 
 
 def field_at(graph: Graph, node: int, place: Sequence[int]) -> tuple[tuple[int, int], ...] | None:
@@ -149,11 +156,11 @@ def _fields(node: Node, inputs: list[tuple[_Fields, ...] | None]) -> tuple[_Fiel
     known = [axes for axes in inputs if axes is not None]
     if window is None or len(known) < len(inputs) or len(set(map(len, known))) > 1:
         return None
-    if not window and len(known) == 1:
-        return known[0]
-    sizes = concrete(node.in_shapes[0])[1:] or (1,) * len(known[0])  # a vector is one point of its input
-    joined = [_joined(axis, size) for *axis, size in zip(*known, sizes, strict=True)]
-    return tuple(fields.through(reads) for fields, reads in zip(joined, window or [_ONE] * len(joined), strict=True))
+    joined = known[0]
+    if len(known) > 1:
+        sizes = concrete(node.in_shapes[0])[1:] or (1,) * len(joined)  # a vector is one point of its input
+        joined = tuple(_joined(axis, size) for axis, size in zip(zip(*known, strict=True), sizes, strict=True))
+    return tuple(map(_through, joined, window)) if window else joined
 
 
 def format_field(field: ReceptiveField | None) -> str:
@@ -168,9 +175,8 @@ def feature_field(graph: Graph) -> ReceptiveField | None:
 
     None: the whole input, or a network without feature maps.
     """
-    maps = (node.id for node in reversed(graph.running) if axes_of(node.shape) and not _pooled(node))
-    axes = _all_fields(graph)[last] if (last := next(maps, None)) is not None else None
-    return None if axes is None else tuple(fields.size for fields in axes)
+    last = next((n for n in reversed(graph.running) if axes_of(n.shape) and not _pooled(n)), None)
+    return _sizes(_all_fields(graph)[last.id]) if last is not None else None
 
 
 def _pooled(node: Node) -> bool:

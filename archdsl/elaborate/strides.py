@@ -29,8 +29,7 @@ def extend(grids: list[Grid], nodes: Sequence[Node]) -> None:
     A node whose op has no stride (a global pool), or whose inputs have different ones, starts a grid of its own.
     """
     for node in nodes[len(grids) :]:
-        own = Grid(node.id, (Fraction(1),) * max(len(node.shape or ()) - 1, 0))
-        grids.append(_grid(node, grids) or own)
+        grids.append(_grid(node, grids) or Grid(node.id, (Fraction(1),) * max(len(node.shape or ()) - 1, 0)))
 
 
 def between(first: Grid, second: Grid) -> tuple[int, ...] | None:
