@@ -233,7 +233,7 @@ def hard_sigmoid(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Te
 
 
 def prelu(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    return t.call(*(t.cast(one, HALF) for one in (*x, *t.weights())), saves="x")
+    return t.call(*broadcast(t, *(t.cast(one, HALF) for one in (*x, *t.weights()))), saves="x")
 
 
 # --- operators and views ------------------------------------------------------------------------------------
@@ -275,12 +275,19 @@ def extreme(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
 
 
 def joined(t: Tracer, x: Sequence[Tensor], join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Join the inputs from left to right; a smaller one is a view of the larger's size. A constant is no input."""
+    """Join the inputs from left to right. A constant is no input."""
     y = x[0] if len(x) > 1 else t.call(x[0])
     for one in x[1:]:
-        size = max(y.values, one.values)
-        y = join(*(each if each.values == size else t.view(each, values=size) for each in (y, one)))
+        y = join(*broadcast(t, y, one))
     return y
+
+
+def broadcast(t: Tracer, *x: Tensor) -> list[Tensor]:
+    """The tensors in the size of the largest: views, whose gradients have that size until they are summed up."""
+    values, batched = max(one.values for one in x), any(one.batched for one in x)
+    return [
+        one if (one.values, one.batched) == (values, batched) else t.view(one, values, batched=batched) for one in x
+    ]
 
 
 def affine(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:

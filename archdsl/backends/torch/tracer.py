@@ -77,9 +77,11 @@ class Tracer:
         self.calls.append(Call(self.node.id, (x,), y))
         return y
 
-    def view(self, x: Tensor, values: int | None = None, last: bool | None = None) -> Tensor:
-        """Record a view, of some of the values or of all."""
-        y = replace(x, leaf=False, last=x.last if last is None else last, view_of=x.owner, values=values or x.values)
+    def view(self, x: Tensor, values: int | None = None, last: bool | None = None, batched: bool = False) -> Tensor:
+        """Record a view: of some of the values, of all, or with values repeated, for each sample if `batched`."""
+        last = x.last if last is None else last
+        batched = x.batched or batched
+        y = replace(x, batched=batched, leaf=False, last=last, view_of=x.owner, values=values or x.values)
         self.calls.append(Call(self.node.id, (x,), y, same=values is None))
         return y
 
