@@ -17,7 +17,7 @@ from archdsl.cli.options import (
     result_options,
     specs_argument,
 )
-from archdsl.library.columns import COMPARED, FORMATS
+from archdsl.library.columns import FORMATS, SORTED
 
 if TYPE_CHECKING:
     from archdsl.library.compare import Comparison
@@ -41,7 +41,7 @@ def choice_options(command: F) -> F:
             shell_complete=complete.files,
             help="Write a chart of the first two figures of --pareto: .svg, .html, .png or .pdf.",
         ),
-        click.option("--sort", type=Choice(COMPARED), help="Sort by this column."),
+        click.option("--sort", type=Choice(SORTED), help="Sort by this column."),
         click.option("-r", "--reverse", is_flag=True, help="Sort in descending order."),
     )
     for option in reversed(options):

@@ -70,6 +70,11 @@ def _field_size(entry: CatalogEntry) -> float:
     return prod(sizes) ** (1 / len(sizes)) if sizes else inf
 
 
+def _extra(name: str) -> Callable[[CatalogEntry], float | None]:
+    """The value of a column of `library.demand`."""
+    return lambda entry: dict(entry.extra).get(name)
+
+
 def _numbers(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
 
@@ -93,6 +98,9 @@ COLUMNS: Mapping[str, CatalogColumn] = {
     "weights": CatalogColumn("weights MiB", lambda e: e.weight_bytes, _mebibytes, unit="bytes", more=False),
     "top1": CatalogColumn("top-1 %", lambda e: e.top1, unit="percent", more=True),
     "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
+    "training": CatalogColumn("training MiB", _extra("training"), _mebibytes, unit="bytes", more=False),
+    "sample": CatalogColumn("training MiB per sample", _extra("sample"), _mebibytes, unit="bytes", more=False),
+    "step": CatalogColumn("training FLOPs", _extra("step"), _thousands, unit="count", more=False),
 }
 """By the names that `--sort` accepts."""
 LEFT = {column.title for column in COLUMNS.values() if not column.right}
@@ -104,6 +112,8 @@ NUMERIC = tuple(name for name, column in COLUMNS.items() if column.unit)
 COSTS = ("params", "weights", "macs", "depth", "activations", "peak", "receptive_field")
 LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
 COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")
+SORTED = (*COMPARED, *DEMANDED)
+"""The columns that `--sort` of `compare` and `sweep` accepts."""
 
 
 def ordered(entries: Iterable[CatalogEntry], by: str, reverse: bool = False) -> list[CatalogEntry]:

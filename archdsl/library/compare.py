@@ -25,6 +25,7 @@ from archdsl.library.columns import (
     COSTS,
     FORMATS,
     LEFT,
+    SORTED,
     as_csv,
     as_json,
     as_markdown,
@@ -187,7 +188,7 @@ def compare(
     check_callables(progress=progress)
     if not specs:
         raise error("E0002", "`specs` is empty: pass at least one SPEC", status=2)
-    asked = choice(where, pareto, sort, reverse, COMPARED)
+    asked = choice(where, pareto, sort, reverse, SORTED)
     comparison = _counted(expanded(specs), args or {}, input, asked, progress)
     return chosen(comparison, asked)
 

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from archdsl.analysis.training import TrainingCost
     from archdsl.network import Network
 
-DEMANDED: Mapping[str, Callable[[Network], float | None]] = {}
+MANY = 1000
+"""A batch at whose peak most of the memory is that of the samples."""
+
+
+@lru_cache(maxsize=1)
+def _step(net: Network) -> TrainingCost:
+    """A training step of one sample in fp32 with SGD, as `params --training` counts it."""
+    from archdsl.planning.training import training_cost
+
+    return training_cost(net)
+
+
+DEMANDED: Mapping[str, Callable[[Network], float | None]] = {
+    "training": lambda net: _step(net).peak_bytes,
+    "sample": lambda net: _step(net).peak(MANY + 1) - _step(net).peak(MANY),
+    "step": lambda net: _step(net).flops,
+}
 """By the names of their columns. A function returns None where the network has no such figure."""

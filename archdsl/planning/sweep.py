@@ -11,7 +11,7 @@ from archdsl.diagnostics.arguments import check_callables, check_mappings, check
 from archdsl.language.expressions import Value
 from archdsl.library.catalog import CatalogEntry, entry_of
 from archdsl.library.choice import choice
-from archdsl.library.columns import COMPARED, demanded
+from archdsl.library.columns import SORTED, demanded
 from archdsl.library.compare import Comparison, Invalid, chosen
 from archdsl.network.open import size_text
 from archdsl.planning.grid import LIMIT, MOST, Grid, values_of
@@ -48,7 +48,7 @@ def sweep(
     check_mappings(args=args)
     check_range("limit", limit, 1, MOST)
     check_callables(progress=progress)
-    asked = choice(where, pareto, sort, reverse, COMPARED, tuple(args))
+    asked = choice(where, pareto, sort, reverse, SORTED, tuple(args))
     variants, extra = Variants(spec), demanded(asked.figures)
     grid = Grid(values_of(variants.document, args), input_sizes(input), limit)
     entries: list[CatalogEntry] = []
