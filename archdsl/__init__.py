@@ -6,11 +6,12 @@
 23514179
 
 `load` opens a SPEC, `loads` a text. `create_model` and `list_models` are named after timm's functions. `list` lists
-networks of the library, `compare` compares their costs, `sweep` those of one spec with other arguments, `diff` lists
-the differences between two networks, `figure` draws several side by side. `check` reports every error of specs, `fix`
-repairs them, `verify` compares compiled networks with a reference, `predict` runs a network on images, `bench`
-measures its speed, `attribute` explains a score. A wrong spec raises an `ArchError`, whose `diagnostics` report where
-and what is wrong, and why. Heavy packages are imported when they are first used.
+networks of the library, `compare` compares their costs, `sweep` those of one spec with other arguments, `solve` finds
+the best arguments within budgets, `diff` lists the differences between two networks, `figure` draws several side by
+side. `check` reports every error of specs, `fix` repairs them, `verify` compares compiled networks with a reference,
+`predict` runs a network on images, `bench` measures its speed, `attribute` explains a score. A wrong spec raises an
+`ArchError`, whose `diagnostics` report where and what is wrong, and why. Heavy packages are imported when they are
+first used.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from archdsl.network import load as load
     from archdsl.network import loads as loads
     from archdsl.network.figure import figure as figure
+    from archdsl.planning.solve import solve as solve
     from archdsl.planning.sweep import sweep as sweep
     from archdsl.planning.training import training_cost as training_cost
     from archdsl.prediction.predict import predict as predict
@@ -63,6 +65,7 @@ _PLACES = {
     "fix": "library.fix",
     "compare": "library.compare",
     "sweep": "planning.sweep",
+    "solve": "planning.solve",
     "diff": "differences.diff",
     "verify": "verification.verify",
     "import_family": "frontends.families",

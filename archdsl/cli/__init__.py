@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "params": "Print layers, shapes, parameters, MACs and memory.",
         "compare": "Compare networks in a table or a chart.",
         "sweep": "Count every combination of values of arguments.",
+        "solve": "Find the best arguments within budgets.",
         "diagram": "Draw a network: SVG, PDF, PNG, PPTX, TeX, HTML, Mermaid, draw.io.",
         "diff": "List the differences between two networks.",
     },

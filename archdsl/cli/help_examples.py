@@ -7,6 +7,7 @@ EXAMPLES = {
     "params": "archdsl params resnet50 --input 3x320x320",
     "compare": "archdsl compare resnet50 vgg16 mobilenet_v2 --sort macs",
     "sweep": "archdsl sweep resnet50 -a 'n=[3,4,6,3],[2,2,2,2]' -a base=32..128/32 --pareto depth,macs",
+    "solve": "archdsl solve resnet50 --over base=16..128/16 --macs '<=2G' --maximise params -o mine.yaml",
     "diagram": "archdsl diagram unet --style volumes -o unet.svg",
     "diff": "archdsl diff resnet50 resnext50_32x4d",
     "check": "archdsl check resnet50 vgg16",

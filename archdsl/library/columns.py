@@ -109,6 +109,8 @@ RIGHT = {column.title for column in COLUMNS.values() if column.right}
 FORMATS = ("table", "json", "csv", "markdown")
 NUMERIC = tuple(name for name, column in COLUMNS.items() if column.unit)
 """Columns whose values are numbers: the figures of conditions, budgets and fronts."""
+FIGURES = tuple(name for name in NUMERIC if COLUMNS[name].unit not in ("year", "percent") and name != "classes")
+"""Figures that depend on the architecture alone: they can have a budget."""
 COSTS = ("params", "weights", "macs", "depth", "activations", "peak", "receptive_field")
 LISTED = ("name", "family", "task", "year", "input", "axes", "classes", "params", "macs", "depth", "top1", "source")
 COMPARED = ("name", "year", "input", "classes", *COSTS, "top1", "source")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple, TypeAlias
 
 from archdsl.diagnostics import did_you_mean, error
-from archdsl.language.document import Document
-from archdsl.language.expressions import Env, Value
+from archdsl.language.document import ArgDecl, Document
+from archdsl.language.expressions import Env, Value, show
 from archdsl.language.read_nodes import written
 from archdsl.language.validate import frozen
 from archdsl.spec.open import parse_overrides
@@ -71,11 +71,15 @@ def values_of(document: Document, args: Mapping[str, object]) -> dict[str, range
     Raises E0212 for an argument that the spec does not have, E0914 for an empty or wrong range, and the errors of a
     value that cannot be read.
     """
-    for name in args:
-        if name not in document.args:
-            help_ = did_you_mean(name, document.args)
-            raise error("E0212", f"`{document.name}` has no argument `{name}`", help=help_, status=2)
+    _check_names(document, args)
     return {name: _values(document, name, given) for name, given in args.items()}
+
+
+def _check_names(document: Document, names: Iterable[str]) -> None:
+    for name in names:
+        if name not in document.args:
+            help_ = did_you_mean(name, document.args) or "the spec has no arguments"
+            raise error("E0212", f"`{document.name}` has no argument `{name}`", help=help_, status=2)
 
 
 def _values(document: Document, name: str, given: object) -> range | Steps | Values:
@@ -130,3 +134,98 @@ def split(text: str) -> Iterator[str]:
             yield text[start:at]
             start = at + 1
     yield text[start:]
+
+
+# --- the values that a search tries ----------------------------------------------------------------------
+
+_WHOLE, _STEPS = 64, 16
+"""Of a longer range of whole numbers, a search tries the multiples of 8; of other numbers, this many steps."""
+_SET = re.compile(r"\s*([A-Za-z]\w*)\s*=(.*)", re.ASCII | re.DOTALL)
+
+
+def searched(
+    document: Document, over: str | Sequence[str] | Mapping[str, object], known: Mapping[str, Value]
+) -> dict[str, Values]:
+    """Return the values of each argument of a search, smallest first.
+
+    `over`: a text such as `"n=1..18,width"`, names, or values by name; `known` are the values of all arguments. A name
+    without values has those from the `min` to the `max` of its declaration. Raises as `values_of`; E0002 for an
+    argument that is no number and has no values, E0911 for too many values of one argument.
+    """
+    if not isinstance(over, Mapping):
+        over = _named(document, over if isinstance(over, str) else ",".join(over))
+    _check_names(document, over)
+    given = values_of(document, {name: values for name, values in over.items() if values is not None})
+    ranges = {name: given.get(name) or default_range(document.args[name], known[name]) for name in over}
+    if not ranges:
+        raise error("E0002", "`over` is empty: name at least one argument", status=2)
+    return {name: _ascending(_listed(name, values)) for name, values in ranges.items()}
+
+
+def _named(document: Document, text: str) -> dict[str, object]:
+    """The values of each argument in a text such as `n=1..18,width=16,32,depth`."""
+    out: dict[str, str | None] = {}
+    last = ""
+    for part in split(text):
+        match, word = _SET.fullmatch(part), part.strip()
+        if match is not None and match[1] not in out:
+            last = match[1]
+            out[last] = match[2].strip()
+        elif word in document.args or not last:
+            last = word
+            out[last] = None
+        elif out[last] is None:
+            _refused(last, f"`{word[:60]}` is no argument of the spec")
+        else:
+            out[last] = f"{out[last]},{part}"
+    return dict(out)
+
+
+def _listed(name: str, values: range | Steps | Values) -> Values:
+    number = values.number if isinstance(values, Steps) else len(values)
+    if number > MOST:
+        raise error(
+            "E0911",
+            f"{number:,} values of `{name}`; the limit is {MOST:,}",
+            help="take larger steps: `1..64/8`",
+            status=2,
+        )
+    return values.values() if isinstance(values, Steps) else values
+
+
+def default_range(decl: ArgDecl, default: Value) -> Values:
+    """Return the values of an argument from its `min` to its `max`.
+
+    Without a `min`, whole numbers begin at 1, others at half of the default; without a `max`, they end at 4 times the
+    default, others at twice the default. Raises E0002 for an argument that is no number.
+    """
+    if isinstance(default, bool) or not isinstance(default, (int, float)):
+        message = f"`{decl.name}` has no range: its default is {show(default)}"
+        raise error("E0002", message, status=2, help=f"give its values: `{decl.name}=A,B`")
+    if isinstance(default, int) and decl.type != "float":
+        first = 1 if decl.least is None else ceil(decl.least)
+        last = max(4 * default, first) if decl.most is None else int(decl.most)
+        return range(first, last + 1) if last - first < _WHOLE else range(-(-first // 8) * 8, last + 1, 8)
+    least = default / 2 if decl.least is None else decl.least
+    most = 2 * default if decl.most is None else decl.most
+    return tuple(round(least + (most - least) * step / _STEPS, 6) for step in range(_STEPS + 1))
+
+
+def _ascending(values: Values) -> Values:
+    """Numbers and lists of numbers in ascending order; names, which have no order, as they are."""
+    try:
+        return values if isinstance(values, range) and values.step > 0 else tuple(sorted(values, key=_size))
+    except TypeError:
+        return values
+
+
+def _size(value: Value) -> tuple[float, ...]:
+    numbers = value if isinstance(value, tuple) else (value,)
+    return (sum(numbers), *numbers)
+
+
+def shown(values: Values) -> str:
+    """Return values as text: `1, 2, 3 .. 18 (18 values)`."""
+    if len(values) <= 5:
+        return ", ".join(map(show, values))
+    return f"{', '.join(map(show, values[:3]))} .. {show(values[-1])} ({len(values):,} values)"

@@ -85,6 +85,7 @@ ROOMS = {
     "archdsl.passes": "passes",
     "archdsl.passes.class_maps": "attribution",
     "archdsl.planning": "planning",
+    "archdsl.cli.solve": "planning",
     "archdsl.cli.sweep": "planning",
     "archdsl.prediction": "prediction",
     "archdsl.pretrained": "pretrained",

@@ -1,0 +1,180 @@
+"""`archdsl.solve` against brute force, and what it says; also tests `planning/solution.py` and `planning/budgets.py`.
+
+Tests `cli/solve.py`, too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import archdsl
+from archdsl.cli import main
+
+NET = """\
+name: random
+input: 3x{size}x{size}
+args: {{n: 2, w: 8, k: 1}}
+defaults: {{conv: bn relu}}
+blocks:
+  unit(c, s=1):
+    residual:
+      conv1: 3x3 conv {inner} /s
+      conv2: 3x3 conv c linear
+    then: relu
+net:
+  stem: 3x3 conv {stem}
+  body: n * unit({width}, {stride} if first else 1)
+  more: 1x1 conv {more} {when}
+  pool: gap
+  fc: fc {classes}
+"""
+FIGURES = {"params": "params", "macs": "macs", "depth": "depth", "peak": "peak_memory_bytes"}
+
+
+def random_spec(rng: random.Random) -> str:
+    """A small residual network whose figures do not all grow with its arguments.
+
+    A shortcut needs no projection at equal widths, a node can be left out, and `64//k` falls.
+    """
+    return NET.format(
+        size=rng.choice((8, 12)),
+        inner=rng.choice(("c", "c//2", "64//k", "c*k")),
+        stem=rng.choice(("8", "16", "w", "w+k")),
+        width=rng.choice(("w", "2*w", "16", "w*k")),
+        stride=rng.choice((1, 2)),
+        more=rng.choice(("w", "4*w", "64//k", "8*n")),
+        when=rng.choice(("", "when n > 2", "when k != 2", "when w < 16")),
+        classes=rng.choice((2, 10)),
+    )
+
+
+def counted(text: str, over: dict[str, list[int]]) -> list[dict[str, Any]]:
+    """All settings with their figures, from networks that are loaded one by one."""
+    out = []
+    for values in product(*over.values()):
+        args: dict[str, Any] = dict(zip(over, values, strict=True))
+        try:
+            net = archdsl.loads(text, **args)
+        except archdsl.ArchError:
+            continue
+        totals = net.totals._asdict()
+        out.append({"args": args, **{name: totals[field] for name, field in FIGURES.items()}})
+    return out
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_no_setting_is_better(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    text = random_spec(rng)
+    (tmp_path / "net.yaml").write_text(text)
+    over = {"n": [1, 2, 3], "w": [4, 8, 16, 20], "k": [1, 2, 3]}
+    for name in rng.sample(list(over), rng.randint(0, 1)):
+        del over[name]
+    rows = counted(text, over)
+    goal, limited = rng.choice(list(FIGURES)), rng.sample(list(FIGURES), rng.randint(1, 2))
+    budgets = {name: sorted(row[name] for row in rows)[rng.randrange(len(rows))] for name in limited}
+    allowed = [row for row in rows if all(row[name] <= most for name, most in budgets.items())]
+    try:
+        solution = archdsl.solve(tmp_path / "net.yaml", over=over, budgets=budgets, maximise=goal)
+    except archdsl.ArchError as problem:
+        assert problem.diagnostics[0].code == ("E0916" if allowed else "E0915")
+        assert allowed == [] or len({tuple(row[name] for name in FIGURES) for row in rows}) < len(rows)
+        return
+    best = max(row[goal] for row in allowed)
+    winners = [row for row in allowed if row[goal] == best]
+    figures = solution.figures
+    found = {name: getattr(figures, field) for name, field in FIGURES.items()}
+    assert found[goal] == best
+    assert all(found[name] <= most for name, most in budgets.items())
+    assert (found["macs"], found["params"]) == min((row["macs"], row["params"]) for row in winners)
+    assert solution.method.name == "exhaustive" and solution.ties == len(winners) - 1
+    better = [row[goal] for row in rows if row[goal] > best]
+    assert (solution.next is None) == (not better)
+    if solution.next is not None and solution.next.figures is not None:
+        assert getattr(solution.next.figures, FIGURES[goal]) == min(better)
+        assert solution.next.reasons
+
+
+GROWING = """\
+name: growing
+input: 3x16x16
+args: {n: 2, w: 8}
+net:
+  stem: 3x3 conv 4
+  body: n * 3x3 conv w
+  pool: gap
+  fc: fc 10
+"""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_monotone_search_finds_the_same(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    path = tmp_path / "growing.yaml"
+    path.write_text(GROWING)
+    over = {"n": range(1, 8), "w": range(4, 64)}
+    budgets = {"params": rng.randint(2_000, 60_000), "macs": rng.randint(200_000, 8_000_000)}
+    goal = rng.choice(("params", "macs", "depth"))
+    proved = archdsl.solve(path, over=over, budgets=budgets, maximise=goal)
+    searched = archdsl.solve(path, over=over, budgets=budgets, maximise=goal, limit=300)
+    assert searched.method.name == "monotone" and searched.method.counted < 300
+    assert (searched.args, searched.figures) == (proved.args, proved.figures)
+    assert "not proved" in str(searched.method)
+
+
+def run(*args: object) -> Any:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def test_the_result_is_a_spec_with_the_same_figures(tmp_path: Path) -> None:
+    base, mine = tmp_path / "growing.yaml", tmp_path / "mine.yaml"
+    base.write_text(GROWING)
+    budget = ("--params", "<=9k", "--maximise", "depth")
+    result = run("solve", base, "--over", "n=1..6,w", *budget, "--format", "json", "-o", mine)
+    assert result.exit_code == 0, result.stderr
+    data = json.loads(result.stdout)
+    net = archdsl.load(mine)
+    assert mine.read_text().startswith("extends: growing.yaml\n")
+    assert net.params == data["figures"]["params"] <= 9_000
+    assert net.totals.depth == data["figures"]["depth"]
+    assert run("solve", base, "--over", "n=1..6", *budget, "-o", base).exit_code == 2, "never replaces what it reads"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--over", "m", "--params", "1M"], ["E0212", "known: n, w"]),
+        (["--over", "n", "--params", "5MB"], ["E0912", "is in bytes"]),
+        (["--over", "n", "--params", "<=5"], ["E0915", "`params <= 5` binds", "closest: n=1"]),
+        (["--over", "n"], ["E0003", "no budget"]),
+        (["--params", "5M"], ["E0003"]),
+        (["--over", "n=4..1", "--params", "1M"], ["E0914"]),
+        (["--over", "n=1..1000000000", "--params", "1M"], ["E0911", "1,000,000,000"]),
+        (["--over", "n", "--params", "<=M"], ["E0912"]),
+        (["--over", "n", "--params", "1M", "--where", "parms > 3"], ["E0304", "did you mean `params`?"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_requests(options: list[str], words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "growing.yaml").write_text(GROWING)
+    more = [] if "E0003" in words and "--over" not in options else ["--maximise", "depth"]
+    result = run("solve", tmp_path / "growing.yaml", *options, *more)
+    assert result.exit_code in (1, 2)
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_an_argument_without_effect(tmp_path: Path) -> None:
+    (tmp_path / "idle.yaml").write_text(
+        GROWING.replace("args: {", "args: {act: relu, ").replace("3x3 conv 4", "3x3 conv 4 act=act")
+    )
+    result = run(
+        "solve", tmp_path / "idle.yaml", "--over", "n=1..3,act=relu,gelu", "--params", "9k", "--maximise", "macs"
+    )
+    assert result.exit_code != 0 and "E0916" in result.stderr, result.stderr
