@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from archdsl.network import load as load
     from archdsl.network import loads as loads
     from archdsl.network.figure import figure as figure
+    from archdsl.network.training import training_cost as training_cost
     from archdsl.planning.solve import solve as solve
     from archdsl.planning.sweep import sweep as sweep
-    from archdsl.planning.training import training_cost as training_cost
     from archdsl.prediction.predict import predict as predict
     from archdsl.prediction.predict import predict_stream as predict_stream
     from archdsl.serving.bundle import bundle as bundle
@@ -73,7 +73,7 @@ _PLACES = {
     "predict": "prediction.predict",
     "predict_stream": "prediction.predict",
     "bench": "timing.bench",
-    "training_cost": "planning.training",
+    "training_cost": "network.training",
     "bundle": "serving.bundle",
     "attribute": "attribution.attribute",
     "attribute_stream": "attribution.attribute",

@@ -103,7 +103,8 @@ def _training(
     net: Network, options: Mapping[str, Any], batch: int, format: str, depth: int | None, every: bool, style: Style
 ) -> str:
     """The report of a training step."""
-    from archdsl.planning.training import memory_bytes, training_cost
+    from archdsl.network.training import training_cost
+    from archdsl.planning.training import memory_bytes
     from archdsl.report.training import training_report
 
     chosen = {name: value for name, value in options.items() if value and name != "memory"}

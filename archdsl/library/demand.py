@@ -17,7 +17,7 @@ MANY = 1000
 @lru_cache(maxsize=1)
 def _step(net: Network) -> TrainingCost:
     """A training step of one sample in fp32 with SGD, as `params --training` counts it."""
-    from archdsl.planning.training import training_cost
+    from archdsl.network.training import training_cost
 
     return training_cost(net)
 

@@ -1,7 +1,7 @@
 """What a training step stores and needs, compared with autograd's hooks and with torch's profiler.
 
 Tests `backends/torch/tape.py`, `backends/torch/tape_rules.py`, `backends/torch/tracer.py`, `analysis/training.py` and
-`planning/training.py`.
+`network/training.py`.
 """
 
 from __future__ import annotations
