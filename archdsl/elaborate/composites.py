@@ -37,7 +37,7 @@ MERGES: dict[str, Op] = {name: op.model_construct() for name, op in OPS_BY_NAME.
 
 def sequence(walker: Walker, syntax: ListSyntax, inside: ScopePlace, cursor: int, ctx: Context) -> Output:
     """Expand a list: each node reads the one before."""
-    ctx = ctx._replace(frame=VisibleNames(ctx.frame))
+    ctx = ctx._replace(frame=VisibleNames(ctx.frame, items=syntax.items))
     counter, built = Counter(), False
     for child in syntax.items:
         output = walker.node(child, ScopePlace(inside.scope, inside.inner, None, counter), cursor, ctx)

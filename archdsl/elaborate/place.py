@@ -48,6 +48,8 @@ class VisibleNames:
     """The name of the node that is being built."""
     block: str = ""
     """The name of the block whose body this sequence is."""
+    items: Sequence[SyntaxNode] = ()
+    """The items if the sequence is a list."""
     named: bool = False
     """Whether its nodes have names: `..x` counts these."""
 

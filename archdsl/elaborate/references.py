@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from archdsl.diagnostics import ArchError, Diagnostic, Label, Proposal, closest, did_you_mean, error
 from archdsl.elaborate.build import SEVERAL, GraphBuilder
 from archdsl.elaborate.place import Member, VisibleNames
-from archdsl.language.syntax import Ref
+from archdsl.language.syntax import MapSyntax, Ref
 
 
 def resolve(builder: GraphBuilder, ref: Ref, frame: VisibleNames) -> int:
@@ -114,17 +114,27 @@ def _warn_hidden(builder: GraphBuilder, ref: Ref, around: Sequence[tuple[int, Me
 def _unknown(ref: Ref, frame: VisibleNames) -> ArchError:
     name = ref.parts[0]
     visible: list[str] = []
+    inside: list[str] = []
     block = ""
     at_frame: VisibleNames | None = frame
     while at_frame is not None:
         if name in at_frame.later:
             return _later(ref, name, at_frame)
+        if any(
+            isinstance(item, MapSyntax) and any(key.text == name for key, _ in item.entries) for item in at_frame.items
+        ):
+            help_ = f"items of a list have numbers: for a node named `{name}`, write a mapping, without `-`"
+            return error("E0410", f"unknown node `{name}`", ref.span, help=help_)
         visible += at_frame.names
+        inside += (f"{outer}.{name}" for outer, member in at_frame.names.items() if name in member.inner)
         block = at_frame.block
         at_frame = at_frame.parent
     dotted = _holding(ref, frame)
     if dotted is not None:
         return _later(ref, ref.text, dotted)
+    if inside:
+        write = " or ".join(f"`{path}`" for path in inside[:3])
+        return error("E0410", f"unknown node `{name}`", ref.span, help=Proposal(f"write {write}", inside[0], name))
     own = frame.later.get(frame.current)
     listed = {other.parts[0] for other in (own.sources if own is not None else None) or ()}
     unread = [known for known in visible if known not in listed]  # a list that names a node twice is no repair

@@ -146,9 +146,9 @@ def _check_suffix(path: Path) -> None:
 
 def import_model(
     source: str | os.PathLike[str] | nn.Module,
+    input: InputSize | None = None,
     *,
     name: str | None = None,
-    input: InputSize | None = None,
     args: Mapping[str, object] | None = None,
     flat: bool = False,
     outputs: Sequence[str] = (),

@@ -79,7 +79,8 @@ def as_network(
     Raises ArchError as `load` does; E0003 if a `Network` comes with `args` or `input`, E0005 if it is incomplete.
     """
     if not isinstance(source, Network):
-        check_type("spec", source, "a path, a name or a network", str, os.PathLike)
+        expected = "its `.network`" if hasattr(type(source), "network") else "a path, a name or a network"
+        check_type("spec", source, expected, str, os.PathLike)
         return _opened(source, args or {}, size_text(input))
     check_complete(source.graph, source.errors)
     if args or input is not None:

@@ -149,6 +149,7 @@ class Syntax:
                 self.fail("a list cannot begin here", self.at, help="the line above already has a value")
             self.fail("a list cannot begin here", self.at, help="put `- ` on a line of its own, below its key")
         if "expected ':'" in self.problem:
+            self.no_space(self.opened)
             self.fail("this key has no `:`", self.opened, help="write `key: value`, or `- value` in a list")
         if "mapping keys" in self.problem:
             self.fail("a key cannot begin here", self.at)
@@ -190,12 +191,20 @@ class Syntax:
             self.fail("a comment begins with `#`", start + indent, help=help_)
         name, colon, value = above.strip().removeprefix("- ").partition(": ")
         if not colon and further == 0 and len(words) > 1 and words[0] != "-" and not above.rstrip().endswith(":"):
+            self.no_space(start + indent)
             help_ = Proposal(f"write `{words[0]}: {' '.join(words[1:])}`", f"{words[0]}:", safe=True)
             self.fail("this key has no `:`", start + indent, help=help_)
         if further > 0 and (words[0] == "-" or colon) and line.strip() in _NODE_KEYS:
             prefix, node = (f"{name}: ", value) if colon else ("", name)
             help_ = f"to add keys to a node, write `{prefix}{{do: {node.strip()}, {line.strip()}: ...}}`"
             self.fail("a key is not allowed here: the line above already has a value", self.at, help=help_)
+
+    def no_space(self, at: int) -> None:
+        """Raise E0101 for a line that begins with `c:3x3`."""
+        match = re.compile(r"(\.*\w+):([^\s:]+)").match(self.text, at)
+        if match:
+            help_ = Proposal("write a space after `:`", f"{match[1]}: {match[2]}", match[0], safe=True)
+            self.fail(f"`{match[1]}:` has no space after it", at, help=help_)
 
     def read_by_list(self) -> None:
         """Raise E0101 at `<-` after a list or a mapping, with the mapping to write."""

@@ -208,6 +208,19 @@ def test_a_block_sees_its_arguments_and_inputs_only(net: Net) -> None:
     assert codes(lambda: net(text)) == ["E0410"]
 
 
+@pytest.mark.parametrize(
+    ("text", "help"),
+    [
+        ("net: [{c: 3x3 conv 8}, {d: relu <- c}]", "items of a list have numbers"),
+        ("net: {conv1: relu, res: {residual: {conv2: 3x3 conv 3, b: bn}}, s: 'add <- res, conv2'}", "`res.conv2`"),
+    ],
+)
+def test_a_node_that_is_elsewhere_is_named(net: Net, text: str, help: str) -> None:
+    with pytest.raises(ArchError, match="E0410") as caught:
+        net(text)
+    assert help in str(caught.value.diagnostics[0].help)
+
+
 def test_a_block_of_several_inputs(net: Net) -> None:
     network = net("""
         blocks:

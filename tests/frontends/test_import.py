@@ -406,7 +406,9 @@ def test_a_module_as_an_object() -> None:
     """Imported from Python, in the mode that it was in afterwards, with the same keys and outputs."""
     torch.manual_seed(0)
     module = scattered(Small()).train()
-    imported = archdsl.import_model(module, input=(3, 8, 8), name="small")
+    imported = archdsl.import_model(module, (3, 8, 8), name="small")
+    with pytest.raises(ArchError, match=r"E0004.*pass its `\.network`"):
+        archdsl.diff("lenet5", imported)  # type: ignore[arg-type]
     assert module.training and module.bn.training
     assert (imported.graph.name, imported.carried, imported.files) == ("small", False, ())
     assert set(imported.weights) == set(module.state_dict())
