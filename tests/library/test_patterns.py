@@ -98,10 +98,13 @@ def test_every_command_with_several_specs_takes_patterns(here: Path) -> None:
 def test_arguments_of_compare(here: Path) -> None:
     rows = json.loads(run("compare", "specs/a.yaml", "specs/b.yaml", "-a", "width=32", "--format", "json").stdout)
     assert [row["params"] for row in rows] == [3 * 9 * 32 + 32 + 330] * 2
-    assert [row["args"] for row in rows] == [{"width": "32"}] * 2
+    assert [row["args"] for row in rows] == [{"width": 32}] * 2
     assert "arguments width=32\n" in archdsl.compare("specs/a.yaml", args={"width": 32}).text()
     result = run("compare", "specs/a.yaml", "vgg16", "-a", "width=32")
-    assert result.exit_code == 2 and "`vgg16` has no argument `width`" in result.stderr
+    assert result.exit_code == 0 and "left out, without the argument `width`: vgg16" in result.stderr
+    assert "vgg16" not in result.stdout
+    result = run("compare", "vgg19", "vgg16", "-a", "width=32")
+    assert result.exit_code == 2 and "has no argument `width`" in result.stderr
 
 
 def test_a_file_with_the_mark_of_variants(here: Path) -> None:

@@ -1,6 +1,6 @@
-"""`archdsl.solve` against brute force, and what it says; also tests `planning/solution.py` and `planning/budgets.py`.
+"""`archdsl.solve` against brute force, and what it says.
 
-Tests `cli/solve.py`, too.
+Tests `planning/solve.py`, `planning/solution.py`, `planning/budgets.py` and `cli/solve.py`.
 """
 
 from __future__ import annotations
