@@ -13,7 +13,6 @@ from archdsl.cli.options import Choice, Range, arg_option, color_option, force_o
 from archdsl.library.columns import COLUMNS, FIGURES
 
 F = TypeVar("F", bound=Callable[..., Any])
-_COEFFICIENTS = ("depth", "width", "resolution")
 
 
 def _budgets(command: F) -> F:
@@ -24,13 +23,11 @@ def _budgets(command: F) -> F:
     return command
 
 
-def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, float]:
-    if value is None:
-        return {}
-    numbers = [float(click.FLOAT(word, param, ctx)) for word in value.split(",")]
-    if len(numbers) != len(_COEFFICIENTS):
+def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
+    numbers = tuple(float(click.FLOAT(word, param, ctx)) for word in value.split(",")) if value is not None else ()
+    if value is not None and len(numbers) != 3:
         raise click.BadParameter(f"{value!r} is not three numbers, e.g. 1.2,1.1,1.15", ctx, param)
-    return dict(zip(_COEFFICIENTS, numbers, strict=True))
+    return numbers
 
 
 @click.command("solve")
@@ -91,7 +88,7 @@ def command(
     maximise: str | None,
     where: str | None,
     scale: str | None,
-    coefficients: dict[str, float],
+    coefficients: tuple[float, ...],
     args: dict[str, str],
     size: str | None,
     limit: int,
@@ -119,7 +116,7 @@ def command(
         maximise=maximise,
         where=where,
         scale=_phi(scale),
-        coefficients=Coefficients(**coefficients),
+        coefficients=Coefficients(*coefficients),
         args=parse_overrides(args),
         input=size,
         limit=limit,
