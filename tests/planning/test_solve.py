@@ -178,3 +178,19 @@ def test_an_argument_without_effect(tmp_path: Path) -> None:
         "solve", tmp_path / "idle.yaml", "--over", "n=1..3,act=relu,gelu", "--params", "9k", "--maximise", "macs"
     )
     assert result.exit_code != 0 and "E0916" in result.stderr, result.stderr
+
+
+def test_a_search_that_cannot_be_monotone_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "falling.yaml"
+    path.write_text(GROWING.replace("3x3 conv w", "3x3 conv 240//w"))
+    with pytest.raises(archdsl.ArchError, match="E0917") as caught:
+        archdsl.solve(path, over="n=1..4,w=1..60", budgets={"params": "20k"}, maximise="macs", limit=100)
+    assert "falls from" in str(caught.value)
+
+
+def test_a_search_has_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "growing.yaml"
+    path.write_text(GROWING)
+    with pytest.raises(archdsl.ArchError, match="E0918") as caught:
+        archdsl.solve(path, over="n=1..30,w=1..30", budgets={"params": "20k"}, maximise="params", limit=3)
+    assert "3 of 900 settings were counted" in str(caught.value)
