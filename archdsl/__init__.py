@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from archdsl.prediction.predict import predict_stream as predict_stream
     from archdsl.serving.bundle import bundle as bundle
     from archdsl.timing.bench import bench as bench
+    from archdsl.timing.calibrate import calibrate as calibrate
+    from archdsl.timing.estimate import estimate as estimate
     from archdsl.verification.verify import verify as verify
 
 _PLACES = {
@@ -73,6 +75,8 @@ _PLACES = {
     "predict": "prediction.predict",
     "predict_stream": "prediction.predict",
     "bench": "timing.bench",
+    "calibrate": "timing.calibrate",
+    "estimate": "timing.estimate",
     "training_cost": "network.training",
     "bundle": "serving.bundle",
     "attribute": "attribution.attribute",

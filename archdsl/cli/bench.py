@@ -21,6 +21,8 @@ from archdsl.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archdsl.backends.onnx.half_precision import Precision
     from archdsl.runtime.session import Device
     from archdsl.timing.contestants import OtherName
@@ -31,7 +33,7 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 
 
 @click.command("bench")
-@click.argument("specs", metavar="SPEC|MODEL.onnx...", nargs=-1, required=True, shell_complete=complete.specs)
+@click.argument("specs", metavar="SPEC|MODEL.onnx...", nargs=-1, shell_complete=complete.specs)
 @click.option(
     "--batch",
     "batches",
@@ -57,10 +59,17 @@ def _batches(ctx: click.Context, param: click.Parameter, value: str) -> tuple[in
 )
 @weights_option
 @half_option
-@click.option("--seconds", type=float, default=3.0, show_default=True, help="Duration of each timing, 0.1 to 600.")
+@click.option(
+    "--seconds",
+    type=float,
+    show_default="3; of a calibration 30",
+    help="Duration of each timing, 0.1 to 600.",
+)
 @click.option("--threads", type=Range(1, 1024), help="CPU threads. Default: one per core.")
 @click.option("--profile", is_flag=True, help="Print the time of each node and the limits of the machine.")
 @click.option("--top", type=Range(1, 10_000), default=20, show_default=True, help="Rows of the profile.")
+@click.option("--estimate", is_flag=True, help="Print estimated times of specs instead; runs nothing.")
+@click.option("--calibrate", is_flag=True, help="Measure this machine once, for `--estimate`. Takes no SPEC.")
 @arg_option
 @input_option
 @result_options("table", "json", "markdown")
@@ -74,10 +83,12 @@ def command(
     against: tuple[OtherName, ...],
     weights: str | None,
     precision: Precision,
-    seconds: float,
+    seconds: float | None,
     threads: int | None,
     profile: bool,
     top: int,
+    estimate: bool,
+    calibrate: bool,
     args: dict[str, str],
     size: str | None,
     format: str,
@@ -95,6 +106,15 @@ def command(
 
     if output not in (None, "-"):
         check_target(str(output), force=force)
+    if estimate or calibrate:
+        _check_alone(specs, calibrate, estimate, against, weights, precision, profile)
+        if calibrate:
+            _calibrate(console, threads, device, seconds, format, output, force)
+        if estimate:
+            _estimate(console, specs, batches, device, threads, parse_overrides(args), size, format, output, force)
+        return 0
+    if not specs:
+        raise click.UsageError("Missing argument 'SPEC|MODEL.onnx...'.")
     result = archdsl.bench(
         *specs,
         against=against,
@@ -102,7 +122,7 @@ def command(
         device=device,
         weights=weights,
         precision=precision,
-        seconds=seconds,
+        seconds=3.0 if seconds is None else seconds,
         threads=threads,
         profile=profile,
         args=parse_overrides(args),
@@ -116,3 +136,71 @@ def command(
         text = result.markdown(top) if format == "markdown" else result.text(console.style(), top)
     console.write_output(text, output, force)
     return int(bool(result.failures))
+
+
+def _check_alone(
+    specs: tuple[str, ...],
+    calibrate: bool,
+    estimate: bool,
+    against: tuple[str, ...],
+    weights: str | None,
+    precision: str,
+    profile: bool,
+) -> None:
+    """Raises E0003 or a usage error for what an estimate and a calibration do not use."""
+    from archdsl.diagnostics.arguments import conflict
+
+    if calibrate and (specs or estimate):
+        raise conflict("`--calibrate` measures this machine and takes no SPEC", help="run `bench SPEC --estimate` next")
+    if against or weights is not None or profile or precision != "fp32":
+        raise conflict(
+            "estimates and calibrations are for ONNX Runtime in float32",
+            help="leave out `--against`, `--weights`, `--profile` and `--precision`",
+        )
+    if estimate and not specs:
+        raise click.UsageError("Missing argument 'SPEC...'.")
+
+
+def _calibrate(
+    console: Console,
+    threads: int | None,
+    device: tuple[Device, ...],
+    seconds: float | None,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> None:
+    import archdsl
+
+    for one in dict.fromkeys(device):
+        result = archdsl.calibrate(
+            threads, device=one, seconds=30.0 if seconds is None else seconds, watch=console.progress
+        )
+        text = json.dumps(result.data(), indent=2) + "\n" if format == "json" else result.text(console.style())
+        console.write_output(text, output, force)
+
+
+def _estimate(
+    console: Console,
+    specs: tuple[str, ...],
+    batches: tuple[int, ...],
+    device: tuple[Device, ...],
+    threads: int | None,
+    args: Mapping[str, object],
+    size: str | None,
+    format: str,
+    output: str | None,
+    force: bool,
+) -> None:
+    import archdsl
+    from archdsl.diagnostics.arguments import check_choice
+
+    for one in device:
+        check_choice("device", one, ("cpu",))
+    result = archdsl.estimate(*specs, batch=batches, threads=threads, args=args, input=size)
+    console.print_diagnostics(result.notes)
+    if format == "json":
+        text = json.dumps(result.data(), indent=2) + "\n"
+    else:
+        text = result.markdown() if format == "markdown" else result.text(console.style())
+    console.write_output(text, output, force)

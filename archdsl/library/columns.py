@@ -100,6 +100,7 @@ COLUMNS: Mapping[str, CatalogColumn] = {
     "source": CatalogColumn("source", lambda e: e.top1_source, right=False),
     "training": CatalogColumn("training MiB", _extra("training"), _mebibytes, unit="bytes", more=False),
     "sample": CatalogColumn("training MiB per sample", _extra("sample"), _mebibytes, unit="bytes", more=False),
+    "estimated_ms": CatalogColumn("estimated ms", _extra("estimated_ms"), "{:.3g}".format, unit="ms", more=False),
     "step": CatalogColumn("training FLOPs", _extra("step"), _thousands, unit="count", more=False),
 }
 """By the names that `--sort` accepts."""

@@ -22,9 +22,17 @@ def _step(net: Network) -> TrainingCost:
     return training_cost(net)
 
 
+def _estimated_ms(net: Network) -> float:
+    """The estimated time of one sample. Raises E0925 without a calibration of this machine."""
+    from archdsl.timing.estimate import estimated_ms
+
+    return estimated_ms(net)
+
+
 DEMANDED: Mapping[str, Callable[[Network], float | None]] = {
     "training": lambda net: _step(net).peak_bytes,
     "sample": lambda net: _step(net).peak(MANY + 1) - _step(net).peak(MANY),
     "step": lambda net: _step(net).flops,
+    "estimated_ms": _estimated_ms,
 }
 """By the names of their columns. A function returns None where the network has no such figure."""

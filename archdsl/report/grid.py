@@ -41,3 +41,9 @@ def grid(
     if left_out:
         text.append(style.paint("quiet", f"omitted to fit the width: {', '.join(left_out)}"))
     return "\n".join(text) + "\n"
+
+
+def markdown_grid(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str]) -> str:
+    """Return the rows under their titles as a table in Markdown, with the columns in `right` aligned to the right."""
+    lines = [titles, ["--:" if title in right else ":--" for title in titles], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

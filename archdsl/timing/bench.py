@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,9 @@ from archdsl.runtime import doctor
 from archdsl.runtime.devices import Device, place_of
 from archdsl.runtime.session import not_started, require
 from archdsl.spec.patterns import expanded
+from archdsl.timing.calibration import MAX_THREADS, cores
 from archdsl.timing.contestants import CONTESTANTS, OTHERS, OtherName
+from archdsl.timing.estimate import MAX_BATCH
 from archdsl.timing.networks import Settings, Source, check_source, task_of
 from archdsl.timing.profile import Profile
 from archdsl.timing.profile import profile as profile_of
@@ -34,7 +35,6 @@ from archdsl.timing.result import BenchResult
 from archdsl.timing.task import Task
 from archdsl.timing.turns import Contest, Timing
 
-MAX_BATCH, MAX_THREADS = 4096, 1024
 LEAST_SECONDS, MOST_SECONDS = 0.1, 600.0
 
 
@@ -80,7 +80,7 @@ def bench(
     others: tuple[OtherName, ...] = _values(against)
     _check_values(batches, devices, others, precision, seconds, threads)
     modules = any(name != "openvino" for name in others)
-    settings = Settings(args or {}, input, weights, precision, threads or _cores(), modules)
+    settings = Settings(args or {}, input, weights, precision, threads or cores(), modules)
     sources = expanded((source, *more))
     _check_together(sources, settings, devices, others, profile)
     _require(devices, others)
@@ -90,10 +90,6 @@ def bench(
     else:
         run.time(sources, others, seconds)
     return run.result()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # --- checks ----------------------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from archdsl.diagnostics import Diagnostic
 from archdsl.diagnostics.machine import to_json
-from archdsl.report.grid import grid
+from archdsl.report.grid import grid, markdown_grid
 from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
 from archdsl.timing.contestants import OURS
@@ -65,7 +64,7 @@ class BenchResult(ShownAsText):
         if self.profiles:
             return "\n".join(_profile_markdown(one, top) for one in self.profiles)
         titles, rows = self._table()
-        return _markdown(titles, rows, _TIMING_WORDS)
+        return markdown_grid(titles, rows, {*titles} - {*_TIMING_WORDS})
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Titles and rows; the columns that compare only if there are other contestants."""
@@ -93,11 +92,6 @@ def _timing_row(timing: Timing) -> tuple[str, ...]:
     )
 
 
-def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[str]) -> str:
-    lines = [titles, [":--" if title in words else "--:" for title in titles], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 # --- profiles --------------------------------------------------------------------------------------------
 
 
@@ -118,7 +112,7 @@ def _profile_text(profile: Profile, top: int, style: Style) -> str:
 
 
 def _profile_markdown(profile: Profile, top: int) -> str:
-    table = _markdown(_NODE_TITLES, _node_rows(profile, top), _NODE_WORDS)
+    table = markdown_grid(_NODE_TITLES, _node_rows(profile, top), {*_NODE_TITLES} - {*_NODE_WORDS})
     return f"**{profile.network}, batch {profile.batch}**\n\n{table}\n{_total(profile)}"
 
 

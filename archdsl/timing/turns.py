@@ -27,7 +27,7 @@ _MEMORY = re.compile(
 _SMALLER = "the memory is too small for this network: use a smaller `input` or `batch`"
 _COMMAND = (sys.executable, "-m", "archdsl.timing.worker")
 _WARM_RUNS, _WARM_S = 3, 0.5
-_HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 """Every process requests large memory pages. Small pages are scattered over the memory and its caches: of four
 processes with the same file the first was always slower by 14 %; with large pages all took the same time."""
 
@@ -73,7 +73,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=self.stderr,
             encoding="utf-8",
-            env={**_HUGE_PAGES, **os.environ},
+            env={**HUGE_PAGES, **os.environ},
         )
         self.turns: list[list[float]] = []
         self.peak_bytes = 0
