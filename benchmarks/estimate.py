@@ -1,7 +1,8 @@
 """How far `bench --estimate` is from the times that networks of the library take, with one thread.
 
-`archdsl bench --calibrate --threads 1` first. Each network runs in ONNX Runtime in this process, with random weights; its time is
-the CPU time of its fastest run, so that other programs disturb it little. Prints the median, 90 % and worst relative error.
+`archdsl bench --calibrate --threads 1` first. Each network runs in ONNX Runtime in this process, with random weights;
+its time is the CPU time of its fastest run, so that other programs disturb it little. Prints the median, 90 % and worst
+relative error.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 import archdsl
 from archdsl.diagnostics import ArchError
+from archdsl.library.catalog import catalog
 from archdsl.network import load
 from archdsl.runtime.session import Tuning, open_session
 from archdsl.shapes import concrete
@@ -71,7 +73,7 @@ def report(rows: list[Row]) -> str:
 def main(every: int, minutes: float) -> None:
     rows: list[Row] = []
     end = time.monotonic() + 60 * minutes
-    names = [entry.name for entry in archdsl.catalog()]
+    names = [entry.name for entry in catalog()]
     for name in sorted(names)[::every]:
         if time.monotonic() > end:
             break

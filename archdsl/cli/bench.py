@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,8 +22,6 @@ from archdsl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from archdsl.backends.onnx.half_precision import Precision
     from archdsl.runtime.session import Device
     from archdsl.timing.contestants import OtherName
@@ -107,11 +106,7 @@ def command(
     if output not in (None, "-"):
         check_target(str(output), force=force)
     if estimate or calibrate:
-        _check_alone(specs, calibrate, estimate, against, weights, precision, profile)
-        if calibrate:
-            _calibrate(console, threads, device, seconds, format, output, force)
-        if estimate:
-            _estimate(console, specs, batches, device, threads, parse_overrides(args), size, format, output, force)
+        _without_runs(console, click.get_current_context().params)
         return 0
     if not specs:
         raise click.UsageError("Missing argument 'SPEC|MODEL.onnx...'.")
@@ -130,77 +125,55 @@ def command(
         watch=console.progress,
     )
     console.print_diagnostics((*result.notes, *result.failures))
-    if format == "json":
-        text = json.dumps(result.data(), indent=2) + "\n"
-    else:
-        text = result.markdown(top) if format == "markdown" else result.text(console.style(), top)
+    text = result.markdown(top) if format == "markdown" else ""
+    text = text or (_json(result.data()) if format == "json" else result.text(console.style(), top))
     console.write_output(text, output, force)
     return int(bool(result.failures))
 
 
-def _check_alone(
-    specs: tuple[str, ...],
-    calibrate: bool,
-    estimate: bool,
-    against: tuple[str, ...],
-    weights: str | None,
-    precision: str,
-    profile: bool,
-) -> None:
-    """Raises E0003 or a usage error for what an estimate and a calibration do not use."""
+def _json(data: object) -> str:
+    return json.dumps(data, indent=2) + "\n"
+
+
+def _without_runs(console: Console, options: Mapping[str, Any]) -> None:
+    """Measure the machine, or print estimates of the SPECs. Raises E0003 or a usage error for what these do not use."""
     from archdsl.diagnostics.arguments import conflict
 
-    if calibrate and (specs or estimate):
+    specs, calibrate = options["specs"], options["calibrate"]
+    if calibrate and (specs or options["estimate"]):
         raise conflict("`--calibrate` measures this machine and takes no SPEC", help="run `bench SPEC --estimate` next")
-    if against or weights is not None or profile or precision != "fp32":
+    if options["against"] or options["weights"] or options["profile"] or options["precision"] != "fp32":
         raise conflict(
             "estimates and calibrations are for ONNX Runtime in float32",
             help="leave out `--against`, `--weights`, `--profile` and `--precision`",
         )
-    if estimate and not specs:
+    if not calibrate and not specs:
         raise click.UsageError("Missing argument 'SPEC...'.")
+    text = _calibration(console, options) if calibrate else _estimates(console, options)
+    console.write_output(text, options["output"], options["force"])
 
 
-def _calibrate(
-    console: Console,
-    threads: int | None,
-    device: tuple[Device, ...],
-    seconds: float | None,
-    format: str,
-    output: str | None,
-    force: bool,
-) -> None:
+def _calibration(console: Console, options: Mapping[str, Any]) -> str:
     import archdsl
 
-    for one in dict.fromkeys(device):
-        result = archdsl.calibrate(
-            threads, device=one, seconds=30.0 if seconds is None else seconds, watch=console.progress
-        )
-        text = json.dumps(result.data(), indent=2) + "\n" if format == "json" else result.text(console.style())
-        console.write_output(text, output, force)
+    seconds = 30.0 if options["seconds"] is None else options["seconds"]
+    device = options["device"][0]
+    result = archdsl.calibrate(options["threads"], device=device, seconds=seconds, watch=console.progress)
+    return _json(result.data()) if options["format"] == "json" else result.text(console.style())
 
 
-def _estimate(
-    console: Console,
-    specs: tuple[str, ...],
-    batches: tuple[int, ...],
-    device: tuple[Device, ...],
-    threads: int | None,
-    args: Mapping[str, object],
-    size: str | None,
-    format: str,
-    output: str | None,
-    force: bool,
-) -> None:
+def _estimates(console: Console, options: Mapping[str, Any]) -> str:
     import archdsl
     from archdsl.diagnostics.arguments import check_choice
+    from archdsl.spec.open import parse_overrides
 
-    for one in device:
-        check_choice("device", one, ("cpu",))
-    result = archdsl.estimate(*specs, batch=batches, threads=threads, args=args, input=size)
+    for device in options["device"]:
+        check_choice("device", device, ("cpu",))
+    args, batches = parse_overrides(options["args"]), options["batches"]
+    result = archdsl.estimate(
+        *options["specs"], batch=batches, threads=options["threads"], args=args, input=options["size"]
+    )
     console.print_diagnostics(result.notes)
-    if format == "json":
-        text = json.dumps(result.data(), indent=2) + "\n"
-    else:
-        text = result.markdown() if format == "markdown" else result.text(console.style())
-    console.write_output(text, output, force)
+    if options["format"] == "json":
+        return _json(result.data())
+    return result.markdown() if options["format"] == "markdown" else result.text(console.style())

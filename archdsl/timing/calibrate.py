@@ -16,7 +16,7 @@ import textwrap
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import date
 from math import prod
@@ -79,8 +79,9 @@ def _facts(threads: int, seconds: float, progress: Progress) -> tuple[dict[str, 
     progress(0, _STEPS)
     with tempfile.TemporaryFile() as problems, _process(problems) as process:
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps({"threads": threads, "seconds": seconds}) + "\n")
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # its exit status says more
+            process.stdin.write(json.dumps({"threads": threads, "seconds": seconds}) + "\n")
+            process.stdin.close()
         for number, line in enumerate(process.stdout):
             answer = json.loads(line)
             samples += [Sample(**{**row, "sizes": tuple(row["sizes"])}) for row in answer.pop("samples", ())]

@@ -170,6 +170,7 @@ ALLOWED: list[tuple[str, tuple[str, ...], str]] = [
     ("editor/completion.py", (LISTED,), "what `scale` marks: the depth and the width of a network"),
     ("frontends/onnx_ops/layers.py", (RANK,), "the matrix of a product"),
     ("prediction/result.py", (UNPACKED,), "an image file"),
+    ("timing/kernels.py", (RANK,), "ONNX Runtime stores only images in blocks of channels"),
     ("spec/open.py", (RANK,), "one size that is given for all axes"),
 ]
 """Files (or folders), what they may hold, and why."""
