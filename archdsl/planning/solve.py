@@ -144,10 +144,10 @@ class _Settings:
         setting = self.setting(point)
         try:
             network = self.variants.network(setting.args, setting.input)
-            entry = entry_of(network, False, self.extra)
         except ArchError as problem:
             self.reasons[point] = problem.diagnostics[0].message
             return None
+        entry = entry_of(network, False, self.extra)
         self.entries[point] = entry
         row = {name: number(name, entry) for name in self.names if name in COLUMNS}
         if self.condition is not None:

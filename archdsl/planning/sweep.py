@@ -55,9 +55,11 @@ def sweep(
     invalid: list[Invalid] = []
     for number, (setting, size) in enumerate(grid):
         try:
-            entries.append(entry_of(variants.network(setting, size), size is None, extra))
+            network = variants.network(setting, size)
         except ArchError as problem:
             invalid.append(Invalid(setting, size, problem.diagnostics[0]))
+        else:
+            entries.append(entry_of(network, size is None, extra))
         if progress is not None:
             progress(number + 1, grid.size)
     if not entries:

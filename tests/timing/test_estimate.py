@@ -109,6 +109,9 @@ def test_broken_and_foreign_files_are_ignored(content: str, cache: Path) -> None
 def test_the_command_says_that_it_estimates() -> None:
     result = run("lenet5", "--estimate")
     assert result.exit_code == 2 and "E0925" in result.stderr
+    for command in ("sweep resnet50 -a base=32,64 --sort", "solve resnet50 --over base=32 --params 1G --maximise"):
+        result = CliRunner().invoke(main, [*command.split(), "estimated_ms"])
+        assert result.exit_code == 2 and result.stderr.startswith("error[E0925]"), result.stderr
     save(calibration())
     table = run("lenet5", "vgg16", "--estimate", "--batch", "1,4").stdout
     assert "estimated ms" in table and "estimated, not measured: calibration of 2026-01-02" in table
