@@ -6,8 +6,9 @@ Tests `backends/torch/tape.py`, `backends/torch/tape_rules.py`, `backends/torch/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 
 import pytest
 
@@ -19,6 +20,9 @@ from archdsl.ops import GRAPH_OPS
 from archdsl.ops.base import Example
 
 pytest.importorskip("torch")
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from tests.support.training import peak_bytes, saved_bytes, step_flops
 
@@ -179,3 +183,18 @@ COUNTED = [name for name in SMALL if name not in ("gates", "convnext", "fixed")]
 def test_the_work_is_that_of_the_flop_counter(name: str) -> None:
     cost = archdsl.training_cost(small(name), batch=2)
     assert (cost.forward_flops, cost.forward_flops + cost.backward_flops) == step_flops(small(name))
+
+
+def test_checkpointed_blocks_store_what_they_read() -> None:
+    """Each block of ResNet-18 in `torch.utils.checkpoint`, as its users write it."""
+
+    def wrap(module: nn.Module) -> None:
+        blocks = [one for name, one in module.named_modules() if re.fullmatch(r"layer\d\.\d", name)]
+        assert len(blocks) == 8
+        for block in blocks:
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+    net = archdsl.load("resnet18", input=(3, 96, 96))
+    cost = archdsl.training_cost(net, batch=8, device="cpu", checkpoint=True)
+    assert cost.peak_bytes == pytest.approx(peak_bytes(net, 8, checkpoint=wrap)[0], rel=0.02)
+    assert cost.peak_bytes < archdsl.training_cost(net, batch=8, device="cpu").peak_bytes
