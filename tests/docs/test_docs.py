@@ -78,7 +78,7 @@ def test_the_page_of_the_library_is_current() -> None:
 def test_the_chart_is_current() -> None:
     article = _tool("article")
     assert len(article.points()) == len(article.CHART)
-    assert article.titles(text_of("docs/pictures/chart.svg")) == [p.words for p in article.points()], (
+    assert article.titles(text_of("docs/pictures/chart.svg")) == [article.Plot().words(p) for p in article.points()], (
         "run `python tools/docs.py`"
     )
 
