@@ -27,6 +27,7 @@ from archdsl.analysis.receptive_field import receptive_fields
 from archdsl.drawing.model.drawing import View
 from archdsl.drawing.page import SCRIPTS, figures, network, page
 from archdsl.drawing.page.outline import outline
+from archdsl.drawing.page.stored import stored_parts
 from archdsl.drawing.request import Options
 from archdsl.graph import Graph
 from archdsl.report.words import TIMES
@@ -461,8 +462,9 @@ def test_every_family_is_counted_as_in_python(visit: Callable[..., Any], names: 
         shape = [plain.input[0], *values.values()] if values else list(plain.input)
         graph = archdsl.load(name, input="x".join(map(str, shape))).graph
         told = tab.evaluate(
-            """([nodes, values]) => { const { totals, alive, macs } = countAt(nodes, values, 3);
-            return { macs: String(totals.macs), memory: String(totals.memory), activations: String(totals.activations),
+            """([nodes, values]) => { const { totals, alive, macs, stored } = countAt(nodes, values, 3);
+            return { stored: stored.map(String),
+                     macs: String(totals.macs), memory: String(totals.memory), activations: String(totals.activations),
                      alive: alive.map(String), each: macs.map(String) }; }""",
             [figures.nodes(plain.graph), values],
         )
@@ -472,6 +474,17 @@ def test_every_family_is_counted_as_in_python(visit: Callable[..., Any], names: 
         assert int(told["activations"]) == totals.activations, name
         assert [int(n) for n in told["alive"]] == [12 * n for n in live_values(graph)], name
         assert [int(n) for n in told["each"]] == [3 * n.macs for n in graph.nodes], name
+        if any(stored_parts(plain.graph, figures.sample_sizes(plain.graph))):
+            training = [n.stored for n in archdsl.training_cost(name, input=graph.input_spec, batch=3).nodes]
+            assert [int(n) for n in told["stored"]] == training, name
+
+
+def test_what_training_stores_is_left_out_where_no_formula_holds() -> None:
+    """At its least length, the signal has one position before the flatten, and no copy is made."""
+    padded = archdsl.loads("input: 1x32x32\nnet: {c: 3x3 conv 4, p: 2x2 maxpool /1 same, h: gap, f: fc 2}\n").graph
+    for graph in (padded, archdsl.load("ecg_resnet34").graph):
+        assert not any(stored_parts(graph, figures.sample_sizes(graph)))
+        assert not any("stored" in row for row in figures.nodes(graph))
 
 
 @in_browser

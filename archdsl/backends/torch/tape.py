@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,6 @@ from archdsl.backends.torch.tape_rules import apply
 from archdsl.backends.torch.tracer import FLOAT, Tracer
 from archdsl.graph import Graph, Node, Scope
 from archdsl.ops import Input
-from archdsl.shapes import numel
 
 INPUT = Tensor(0, held=True)
 """An input of the network: no gradient is computed for it."""
@@ -28,16 +27,19 @@ def trace(
     precision: Precision = "fp32",
     checkpoint: bool = False,
     inputs: Tensor = INPUT,
+    sizes: Mapping[str, int] | None = None,
 ) -> Tape:
     """Return the calls of a forward pass in training, with auxiliary heads, and of a loss after each output.
 
     `checkpoint`: each outermost block runs again in the backward. `inputs`: the kind of the inputs.
+    `sizes`: as for `Tracer`; the MACs are those of the spec's sizes.
     """
-    t = Tracer(graph, device, precision)
+    t = Tracer(graph, device, precision, sizes)
     values: dict[int, Tensor] = {}
     for node in forward_order(graph):
+        t.node = node
         if isinstance(node.op, Input):
-            values[node.id] = replace(inputs, values=numel(node.shape))
+            values[node.id] = replace(inputs, values=t.out)
         elif node.id not in graph.unread:
             values[node.id] = run(t, node, [values[i] for i in node.inputs])
     calls = tuple(t.calls)

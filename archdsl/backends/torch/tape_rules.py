@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from archdsl.analysis.training import Tensor
 from archdsl.backends.torch.tracer import FLOAT, HALF, INDEX, Tracer
-from archdsl.shapes import at, concrete
+from archdsl.shapes import at
 
 
 def apply(t: Tracer, target: str, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
@@ -82,7 +82,7 @@ def padded_conv(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Ten
 
 def padded(t: Tracer, x: Tensor, pads: Sequence[int]) -> Tensor:
     """`F.pad`, which copies its input even if there is nothing to add."""
-    channels, *sizes = concrete(t.node.in_shapes[0])
+    channels, *sizes = t.concrete(t.node.in_shapes[0])
     sides = [sum(pads[2 * n : 2 * n + 2]) for n in range(len(sizes))][::-1]
     return t.call(x, values=channels * prod(size + more for size, more in zip(sizes, sides, strict=True)))
 
@@ -191,7 +191,7 @@ def adaptive_avg_pool(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) 
 
 
 def blur(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    channels, *sizes = concrete(t.node.in_shapes[0])
+    channels, *sizes = t.concrete(t.node.in_shapes[0])
     sides = [
         step + taps - 2 - (step + taps) % 2 for step, taps in zip(given["stride"], given["kernel_size"], strict=True)
     ]
@@ -201,8 +201,8 @@ def blur(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
 
 def subsample(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
     value = x[0]
-    channels, *sizes = concrete(t.node.in_shapes[0])
-    new = list(concrete(t.node.shape[1:]))
+    channels, *sizes = t.concrete(t.node.in_shapes[0])
+    new = list(t.concrete(t.node.shape[1:]))
     for n in range(len(sizes)):
         value = t.call(value, values=channels * prod((*new[: n + 1], *sizes[n + 1 :])), size=FLOAT)
     weight, bias = t.weights()

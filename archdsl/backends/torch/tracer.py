@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 from archdsl.analysis.training import Call, Device, Precision, Tensor
 from archdsl.graph import Graph, Node
 from archdsl.ops.base import Param
-from archdsl.shapes import numel
+from archdsl.shapes import Shape, concrete
 
 HALF, FLOAT, INDEX = 2, 4, 8
 """Bytes of a value."""
 
 
 class Tracer:
-    """Records the calls of the rules of one node after another: the functions that these rules call."""
+    """Records the calls of the rules of one node after another: the functions that these rules call.
 
-    def __init__(self, graph: Graph, device: Device = "cuda", precision: Precision = "fp32") -> None:
-        self.graph, self.device, self.amp = graph, device, precision == "amp"
+    `sizes`: the sizes of the network's inputs by symbol, by default those of the spec.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        device: Device = "cuda",
+        precision: Precision = "fp32",
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.graph, self.device, self.amp, self.sizes = graph, device, precision == "amp", sizes
         self.calls: list[Call] = []
         self.fixtures = {tensor.key: _fixture(tensor.param) for tensor in graph.tensors}
         """The parameters and buffers by their keys."""
@@ -28,12 +38,15 @@ class Tracer:
     @property
     def out(self) -> int:
         """Values of the node's output for one sample."""
-        return numel(self.node.shape)
+        return prod(self.concrete(self.node.shape))
 
     @property
     def positions(self) -> int:
         """Positions of the first input: 1 for a vector."""
-        return numel(self.node.in_shapes[0][1:]) if self.node.in_shapes[0][1:] else 1
+        return prod(self.concrete(self.node.in_shapes[0][1:]))
+
+    def concrete(self, shape: Shape) -> tuple[int, ...]:
+        return concrete(shape, self.sizes)
 
     def fixture(self, name: str) -> Tensor:
         """Return a parameter or buffer of the node."""

@@ -27,7 +27,8 @@ const sum = (numbers) => numbers.reduce((a, b) => a + b, 0n);
 /** Whether nothing runs the node at inference: it is of an auxiliary head, or no output depends on it. */
 const idle = (node) => Boolean(node.training || node.unread);
 
-/** The counts that depend on the input's size: for each node its shape, elements, MACs and the bytes alive at its step. */
+/** The counts that depend on the input's size: for each node its shape, elements, MACs, the bytes
+ * alive at its step, and the bytes stored for the backward. */
 function countAt(nodes, values, batch) {
   const shapes = nodes.map((node) => (node.shape ?? []).map((size) => sizeAt(size, values)));
   const elements = shapes.map(product);
@@ -40,19 +41,27 @@ function countAt(nodes, values, batch) {
   const alive = aliveAt(nodes, elements).map((count) => count * BigInt(batch) * BYTES_PER_VALUE);
   const runs = nodes.map((node, id) => id).filter((id) => !idle(nodes[id]));
   const peak = runs.reduce((best, id) => (alive[id] > alive[best] ? id : best), 0);
-  const stored = runs.filter((id) => nodes[id].inputs && !nodes[id].view);
+  const made = runs.filter((id) => nodes[id].inputs && !nodes[id].view);
+  const stored = nodes.map((node) => sum((node.stored ?? []).map((part) => storedAt(part, elements, BigInt(batch)))));
   return {
     shapes,
     elements: elements.map((count) => count * BigInt(batch)),
     macs,
     alive,
     peak,
+    stored,
     totals: {
       macs: sum(runs.map((id) => macs[id])),
-      activations: BigInt(batch) * sum(stored.map((id) => elements[id])),
+      activations: BigInt(batch) * sum(made.map((id) => elements[id])),
       memory: alive[peak],
+      stored: sum(stored),
     },
   };
+}
+
+/** Bytes that a node stores for the backward: in proportion to the values of a node, or a number; by sample or once. */
+function storedAt([bytes, values, of, batched], elements, batch) {
+  return (BigInt(bytes) * (of < 0 ? 1n : elements[of]) * (batched ? batch : 1n)) / BigInt(values);
 }
 
 /** The values alive while each node is computed: outputs live until their last read, views need no memory. */

@@ -7,6 +7,7 @@ represent are strings; the scripts compute with integers of any length.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -15,6 +16,7 @@ from archdsl.analysis.memory import last_reads, storages
 from archdsl.analysis.receptive_field import ReceptiveField, receptive_fields
 from archdsl.axes import KINDS, in_short, kind_of, listed
 from archdsl.diagnostics import escape_control
+from archdsl.drawing.page.stored import Part, stored_parts
 from archdsl.graph import FreeSize, Graph, Node, Tensor
 from archdsl.ops import AvgPool
 from archdsl.report.words import node_written
@@ -61,6 +63,7 @@ def words(graph: Graph) -> Data:
 def nodes(graph: Graph) -> list[Data]:
     """Return the data of each node, by id."""
     samples = sample_sizes(graph)
+    parts = stored_parts(graph, samples)
     owner, last = storages(graph), last_reads(graph)
     adapted = _adapted(graph)
     rows = []
@@ -68,6 +71,7 @@ def nodes(graph: Graph) -> list[Data]:
         macs = Work(0, "") if node.id in graph.unread else work(node, samples)
         row = _row(graph, node, counted, macs) | {"unread": node.id in graph.unread}
         row |= {"memory": owner[node.id], "until": last[node.id], "field": _field(field, adapted[node.id])}
+        row |= {"stored": [_part(part, each) for part, each in parts[node.id].items()]}
         rows.append({name: value for name, value in row.items() if value not in (0, "", [], False)})
     return rows
 
@@ -160,6 +164,10 @@ def _fields(node: Node) -> str:
 
 def _tensor(tensor: Tensor) -> list[Any]:
     return [escape_control(tensor.key), list(tensor.param.shape), tensor.param.trained]
+
+
+def _part(part: Part, each: Fraction) -> list[int | str]:
+    return [number(each.numerator), number(each.denominator), part.of, int(part.batched)]
 
 
 def _field(field: ReceptiveField | None, adapted: bool) -> list[int | bool]:

@@ -271,5 +271,5 @@ at("style").append(...["graph", ...stills].map((style) => html("option", { value
 at("style").hidden = !stills.length;
 at("name").textContent = network.name;
 at("about").textContent = `input ${network.input}`;
-at("convention").textContent = `${network.totals.convention}. Peak memory: the largest number of bytes of activations alive at the same time, in fp32, without in-place ops and without weights.`;
+at("convention").textContent = `${network.totals.convention}. Peak memory: the largest number of bytes of activations alive at the same time, in fp32, without in-place ops and without weights. Stored in training: bytes that PyTorch keeps from the forward pass for the backward pass, in fp32 on a GPU, without weights.`;
 start();

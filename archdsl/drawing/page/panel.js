@@ -127,7 +127,7 @@ class Sliders {
 /** The totals of the network, each with an id for programs that read the page. */
 function showTotals(place, network, counts, batch, go) {
   const { params, buffers, aux, weights, depth } = network.totals;
-  const { macs, activations, memory } = counts.totals;
+  const { macs, activations, memory, stored } = counts.totals;
   const peak = network.nodes[counts.peak].path;
   const figure = (id, label, exact, text, extra) => html("div", { class: "figure" },
     html("dt", {}, label),
@@ -139,6 +139,7 @@ function showTotals(place, network, counts, batch, go) {
     figure("weights", "weights", weights, bytes(weights), `${depth} layer${depth === 1 ? "" : "s"} deep`),
     figure("memory", "peak memory", memory, bytes(memory), html("button", { type: "button", class: "link", id: "peak", title: peak, onclick: () => go(counts.peak) }, `at ${peak.length > 30 ? `\u2026${peak.slice(-28)}` : peak}`)),
     figure("activations", "activations", activations, inShort(activations).trim(), batch > 1 ? `for ${inFull(batch)} ${network.words.input}s` : `for one ${network.words.input}`),
+    ...(stored ? [figure("stored", "stored in training", stored, bytes(stored), "for the backward pass")] : []),
   );
 }
 
@@ -181,7 +182,7 @@ function figuresOf(network, counts, member) {
   const fields = [member.ranges[member.count - 1][1] - 1, last].map((id) => fieldText(network, network.nodes[id]));
   const of = (what) => sum(ids.map((id) => BigInt(network.nodes[id][what] ?? 0)));
   return {
-    ids, inputs, last, params: of("params"), buffers: of("buffers"), macs: sum(ids.map((id) => counts.macs[id])),
+    ids, inputs, last, params: of("params"), buffers: of("buffers"), macs: sum(ids.map((id) => counts.macs[id])), stored: sum(ids.map((id) => counts.stored[id])),
     alive: ids.reduce((most, id) => (counts.alive[id] > most ? counts.alive[id] : most), 0n), field: [...new Set(fields)].join(" \u2026 "),
   };
 }
@@ -260,6 +261,7 @@ function figureTable(network, counts, member, figures, { go }) {
   cost("buffers", "its-buffers", "buffers", 0);
   cost("MACs", "its-macs", "macs", member.item.training ? 0 : counts.totals.macs);
   if (!member.item.training) row("memory", `${bytes(figures.alive)} alive`, member.ranges.length > 1 || figures.ids.length > 1 ? " at most" : "");
+  if (figures.stored) row("in training", `${bytes(figures.stored)} stored`, html("span", { class: "share" }, share(figures.stored, counts.totals.stored)));
   if (nodes[figures.last].kind !== "input" && member.item.look !== "output") row("receptive field", figures.field);
   if (member.item.training) row("used", "in training only");
   return html("table", {}, html("tbody", {}, ...rows));
