@@ -284,5 +284,6 @@ def _reason(budget: Budget, row: Row, entry: CatalogEntry) -> str:
         return f"`{budget.text}` is false"
     excess, column = budget.excess(row[budget.figure]), COLUMNS[budget.figure]
     side = "above" if budget.upper else "below"
-    by = f"{100 * excess:.3g} % {side}" if 1e-4 < excess < inf else side
-    return f"{column.title} {column.cell(entry)} is {by} the budget {budget.operator} {budget.text}"
+    by = f"{100 * excess:.3g} % {side}" if 1e-4 < excess < 10 else side
+    times = f", by a factor of {1 + excess:,.0f}" if budget.upper and 10 <= excess < inf else ""
+    return f"{column.title} {column.cell(entry)} is {by} the budget {budget.operator} {budget.text}{times}"

@@ -97,14 +97,13 @@ def _without_effect(variants: Variants, grid: Grid, entries: Sequence[CatalogEnt
     """Notes on arguments that change no figure, or not even the network."""
     out = []
     for name, values in grid.values.items():
-        if len(values) < 2:
-            continue
-        groups: dict[object, set[object]] = {}
+        groups: dict[object, list[object]] = {}
         for entry in entries:
             rest = tuple((key, repr(value)) for key, value in entry.args if key != name)
             costs = (entry.params, entry.macs, entry.depth, entry.activations, entry.peak_memory_bytes)
-            groups.setdefault((entry.input, rest), set()).add((*costs, entry.receptive_field, entry.extra))
-        if all(len(figures) == 1 for figures in groups.values()):
+            groups.setdefault((entry.input, rest), []).append((*costs, entry.receptive_field, entry.extra))
+        several = [figures for figures in groups.values() if len(figures) > 1]
+        if several and all(figure == figures[0] for figures in several for figure in figures):
             what = "nothing: no node uses it" if _same_network(variants, name, values) else "no figure"
             out.append(f"`{name}` changes {what}")
     return tuple(out)

@@ -85,6 +85,7 @@ def test_arguments_without_effect_are_noted(small: str) -> None:
 def test_invalid_settings_are_listed_and_counted(small: str) -> None:
     result = archdsl.sweep(small, {"n": "1..2", "width": "0,4"})
     assert [one.setting for one in result.invalid] == ["n=1 width=0", "n=2 width=0"] and len(result.entries) == 2
+    assert not result.notes
     assert "invalid   2 settings" in result.text()
     rows = json.loads(result.text("json"))
     assert len(rows) == 4 and [bool(row.get("error")) for row in rows] == [False, False, True, True]
