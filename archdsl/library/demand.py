@@ -36,3 +36,7 @@ DEMANDED: Mapping[str, Callable[[Network], float | None]] = {
     "estimated_ms": _estimated_ms,
 }
 """By the names of their columns. A function returns None where the network has no such figure."""
+
+TRAINED = "training  a step of one sample in fp32 with sgd on cuda, as `archdsl params --training` counts it"
+"""How the figures of training are counted, below a table."""
+TRAINING = frozenset({"training", "sample", "step"})

@@ -127,3 +127,10 @@ def test_to_pandas(small: str) -> None:
     pytest.importorskip("pandas")
     result = archdsl.sweep(small, {"n": "1..3"})
     assert list(result.to_pandas()["args.n"]) == [1, 2, 3]
+
+
+def test_a_table_says_how_training_is_counted_where_it_is_shown(small: str) -> None:
+    sweep = archdsl.sweep(small, {"n": "1..2"}, where="training < 1GiB")
+    assert dict(sweep.entries[0].extra)["training"] == archdsl.training_cost(small, args={"n": 1}).peak_bytes
+    assert "a step of one sample in fp32 with sgd" in sweep.text()
+    assert "a step of" not in archdsl.sweep(small, {"n": "1..2"}).text()
