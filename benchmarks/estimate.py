@@ -69,12 +69,13 @@ def report(rows: list[Row]) -> str:
 
 @click.command()
 @click.option("--every", type=click.IntRange(1), default=EVERY, show_default=True, help="Take each n-th network.")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="Begin with this network.")
 @click.option("--minutes", type=float, default=4.0, show_default=True, help="Stop after this time.")
-def main(every: int, minutes: float) -> None:
+def main(every: int, first: int, minutes: float) -> None:
     rows: list[Row] = []
     end = time.monotonic() + 60 * minutes
     names = [entry.name for entry in catalog()]
-    for name in sorted(names)[::every]:
+    for name in sorted(names)[first::every]:
         if time.monotonic() > end:
             break
         network = load(name)

@@ -96,6 +96,17 @@ PROBES = (
     net: [conv 64 kernel=7 stride=2, maxpool kernel=2, conv 64 kernel=3, conv 128 kernel=3 stride=2, conv 128 kernel=3,
       bn relu, conv 256 kernel=1, gap, fc 2048 relu, fc 2048, fc 256 tanh, fc 64 sigmoid, fc 64, fc 10, softmax]
     """,
+    """
+    input: 1x32x32x32
+    net: [conv 16 kernel=3 stride=2, conv in kernel=3 groups=in, conv 96 kernel=1, conv in kernel=3 groups=in stride=2,
+      conv in kernel=5 groups=in, silu, conv 128 kernel=1, conv in kernel=3 groups=16, conv 384 kernel=1,
+      conv in kernel=5 groups=in stride=2, bn relu, conv 64 kernel=1, gap, fc 10]
+    """,
+    """
+    input: 12x2000
+    net: [conv 64 kernel=7 stride=2, conv in kernel=3 groups=in, conv 128 kernel=1, conv in kernel=15 groups=in stride=2,
+      conv in kernel=5 groups=8, silu, conv 512 kernel=1, conv in kernel=3 groups=in, gap, fc 10]
+    """,
 )
 """Specs of the language."""
 OVERHEAD = "input: 16\nnet: [{} * tanh]"
