@@ -10,6 +10,9 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
+from archdsl.diagnostics.arguments import check_range
+
+MAX_BATCH = 2**31 - 1
 Optimizer: TypeAlias = Literal["sgd", "adam", "adamw"]
 Precision: TypeAlias = Literal["fp32", "amp"]
 Device: TypeAlias = Literal["cuda", "cpu"]
@@ -126,9 +129,16 @@ class _Replay:
     def forward(self, calls: Sequence[Call], stay: Set[Tensor], blocks: Sequence[range] = ()) -> None:
         """Run calls. A result is freed after its last reader, unless it is stored or in `stay`.
 
-        A call in a checkpointed block stores nothing; the block stores what it reads from outside.
+        What a node reads exists until the node is done. A call in a checkpointed block stores nothing; the block stores
+        what it reads from outside.
         """
-        last = {read.owner: n for n, call in enumerate(calls) for read in (*call.reads, call.result)}
+        done = {call.node: n for n, call in enumerate(calls)}
+        home = {call.result.owner: call.node for call in reversed(calls)}
+        last = {
+            read.owner: n if home.get(read.owner) == call.node else done[call.node]
+            for n, call in enumerate(calls)
+            for read in (*call.reads, call.result)
+        }
         ends: list[list[Tensor]] = [[] for _ in calls]
         for owner, n in last.items():
             ends[n].append(owner)
@@ -240,6 +250,11 @@ def stored(tape: Tape) -> list[tuple[int, Tensor]]:
     return [(node, tensor) for tensor, node in seen.items()]
 
 
+def trains(tape: Tape) -> bool:
+    """Return whether any gradient is computed."""
+    return any(output.grad for output in tape.outputs)
+
+
 class NodeCost(NamedTuple):
     """One node: bytes that it stores for the backward and that no earlier node stores, and the FLOPs of a step."""
 
@@ -277,17 +292,21 @@ class TrainingCost:
     """By the ids of the graph's nodes."""
     moments: tuple[tuple[int, int], ...] = field(repr=False)
     """The bytes alive after each allocation: those of no sample, and those of each sample."""
+    notes: tuple[str, ...] = ()
+    """Why PyTorch refuses such a step, or an option changes nothing."""
 
     @property
     def flops(self) -> int:
         return self.forward_flops + self.backward_flops + self.recomputed_flops
 
     def peak(self, batch: int) -> int:
-        """Return the peak memory in bytes for another batch."""
+        """Return the peak memory in bytes for another batch, from 1 on (E0002)."""
+        check_range("batch", batch, 1, MAX_BATCH)
         return max(fixed + batch * each for fixed, each in self.moments)
 
     def largest_batch(self, memory: int) -> int:
-        """Return the largest batch whose peak is at most `memory` bytes; 0 if no batch fits."""
+        """Return the largest batch whose peak is at most `memory`, an integer of bytes; 0 if no batch fits."""
+        check_range("memory", memory, 0, 2**63)
         if max(fixed for fixed, _ in self.moments) > memory:
             return 0
         return min((memory - fixed) // each for fixed, each in self.moments if each)

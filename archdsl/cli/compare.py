@@ -25,10 +25,23 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _all_of(context: click.Context, option: click.Parameter, conditions: tuple[str, ...]) -> str | None:
+    """One condition for all: each in parentheses if there are several."""
+    if len(conditions) < 2:
+        return next(iter(conditions), None)
+    return " and ".join(f"({one})" for one in conditions)
+
+
 def choice_options(command: F) -> F:
     """Add the options that choose networks, order them and draw them."""
     options = (
-        click.option("--where", metavar="CONDITION", help="Keep those that meet it: 'params < 5M and peak < 2GiB'."),
+        click.option(
+            "--where",
+            metavar="CONDITION",
+            multiple=True,
+            callback=_all_of,
+            help="Keep those that meet it: 'params < 5M and peak < 2GiB'. May be repeated.",
+        ),
         click.option(
             "--pareto",
             metavar="FIGURE,FIGURE",

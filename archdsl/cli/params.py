@@ -75,7 +75,9 @@ def command(
         if share != "macs":
             raise conflict("`share` is for the table without `training`", "remove `--share`")
         net = open_network(spec, args, size)
-        text = _training(net, options, batch, format, depth, every, console.style(output))
+        text, notes = _training(net, options, batch, format, depth, every, console.style(output))
+        for note in notes:
+            console.print_note(note)
         console.write_output(text, output, force, inputs=net.files)
         return 0
     if unused := next((name for name, value in options.items() if value), None):
@@ -101,13 +103,15 @@ def command(
 
 def _training(
     net: Network, options: Mapping[str, Any], batch: int, format: str, depth: int | None, every: bool, style: Style
-) -> str:
-    """The report of a training step."""
+) -> tuple[str, tuple[str, ...]]:
+    """The report of a training step, and notes."""
     from archdsl.network.training import training_cost
     from archdsl.planning.training import memory_bytes
-    from archdsl.report.training import training_report
+    from archdsl.report.training import fits, training_report
 
     chosen = {name: value for name, value in options.items() if value and name != "memory"}
     cost = training_cost(net, batch=batch, **chosen)
     memory = None if options["memory"] is None else memory_bytes(net, cost, options["memory"])
-    return training_report(net.graph, cost, format, depth=depth, every_node=every, style=style, memory=memory)
+    text = training_report(net.graph, cost, format, depth=depth, every_node=every, style=style, memory=memory)
+    rest = (fits(cost, memory),) if memory is not None and format == "csv" else ()
+    return text, (*cost.notes, *rest)

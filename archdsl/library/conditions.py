@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from dataclasses import replace
+from typing import NamedTuple, NoReturn
 
-from archdsl.diagnostics import Source, Span, did_you_mean, error
-from archdsl.language.expressions import Lookup, Value, truth
+from archdsl.diagnostics import ArchError, Source, Span, did_you_mean, error
+from archdsl.language.expressions import Lookup, Value
 from archdsl.language.expressions.parser import ParsedPart, Parser
 from archdsl.language.expressions.tokens import Token
+from archdsl.language.expressions.values import WORDS
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, NUMERIC
-from archdsl.library.quantities import QUANTITY, SUFFIXES, factor, scaled
+from archdsl.library.quantities import QUANTITY, SUFFIXES, factor, scaled, unknown, without_unit
 from archdsl.source import Scalar
 
 
@@ -30,9 +32,12 @@ class Condition:
         self.text = text
         source = Source("--where", text)
         scalar = Scalar(text, text, Span(source, 0, len(text)), offset=0)
-        parser = _ConditionParser(scalar, 0, None)
-        node = parser.ternary()
-        parser.expect_end()
+        try:
+            parser = _ConditionParser(scalar, 0, None)
+            node = parser.ternary()
+            parser.expect_end()
+        except ArchError as problem:
+            raise ArchError(problem.diagnostics, status=2) from None
         self.expression = parser.expr(node)
         known = (*NUMERIC, *arguments)
         for name in sorted(self.expression.names - {*known}):
@@ -48,7 +53,8 @@ class Condition:
     def holds(self, entry: CatalogEntry) -> bool:
         """Return whether a network meets the condition.
 
-        Raises Missing if the network lacks a figure that decides, and E0305 for values that cannot be compared.
+        Raises Missing if the network lacks a figure that decides, and E0305 (status 2), which names the network, for
+        values that cannot be compared, and for a value that is neither true nor false.
         """
         args = dict(entry.args)
 
@@ -58,7 +64,15 @@ class Condition:
                 raise Missing(name)
             return number
 
-        return truth(self.expression.evaluate(value), self.expression.span)
+        try:
+            met = self.expression.evaluate(value)
+            if isinstance(met, bool):
+                return met
+            help_ = "compare it: `params < 5M`"
+            raise error("E0305", f"`{self.text[:80]}` is neither true nor false", self.expression.span, help=help_)
+        except ArchError as problem:
+            (one,) = problem.diagnostics
+            raise ArchError(replace(one, notes=(*one.notes, f"for `{entry.name}`")), status=2) from None
 
 
 class _Quantity(NamedTuple):
@@ -84,11 +98,19 @@ class _ConditionParser(Parser):
         if match is None or not match[3] or " " in match[0]:
             return super().read(at)
         factors = [known[match[3]] for known in SUFFIXES.values() if match[3] in known]
-        if not factors:
+        if match[3] in WORDS:
             return super().read(at)
+        if not factors:
+            raise unknown(match[3], match[0], self.scalar.part(match.start(), match.end()))
         number = scaled(match, factors[0])
         self.quantities.append(_Quantity(match.start(), match.end(), match[0], match[3]))
         return Token("number", repr(number), match.start(), match.end())
+
+    def not_here(self, token: Token) -> NoReturn:
+        if token.text in ("'", '"'):
+            help_ = "networks are chosen by their names: `archdsl compare 'resnet*'`"
+            self.fail("strings are not allowed in conditions", token, help=help_)
+        super().not_here(token)
 
     def word(self, token: Token) -> ParsedPart:
         self.places.setdefault(token.text, token)
@@ -103,4 +125,9 @@ class _ConditionParser(Parser):
             if inside and units and not any(one.suffix in SUFFIXES[unit] for _, unit in units):
                 name, unit = units[0]
                 factor(one.suffix, unit, name, one.text, self.scalar.part(one.start, one.end))
+        for figure, amount in ((left, right), (right, left)):
+            name, text = (self.scalar.text[one.start : one.end].strip("() ") for one in (figure, amount))
+            plain = text.strip("0.") and QUANTITY.fullmatch(text) and not text[-1].isalpha()
+            if plain and name in COLUMNS and COLUMNS[name].unit == "bytes":
+                raise without_unit(text, name, self.scalar.part(amount.start, amount.end))
         return super().comparison(left, token, right)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from archdsl.diagnostics import ArchError
+
 if TYPE_CHECKING:
     from archdsl.analysis.training import TrainingCost
     from archdsl.network import Network
@@ -15,11 +17,24 @@ MANY = 1000
 
 
 @lru_cache(maxsize=1)
-def _step(net: Network) -> TrainingCost:
-    """A training step of one sample in fp32 with SGD, as `params --training` counts it."""
+def _step(net: Network) -> TrainingCost | None:
+    """A training step of one sample in fp32 with SGD, as `params --training` counts it; None if nothing is trained."""
     from archdsl.network.training import training_cost
 
-    return training_cost(net)
+    try:
+        return training_cost(net)
+    except ArchError as problem:
+        if problem.diagnostics[0].code != "E0920":
+            raise
+        return None
+
+
+def _of_step(figure: Callable[[TrainingCost], float]) -> Callable[[Network], float | None]:
+    def of(net: Network) -> float | None:
+        cost = _step(net)
+        return None if cost is None else figure(cost)
+
+    return of
 
 
 def _estimated_ms(net: Network) -> float:
@@ -30,9 +45,9 @@ def _estimated_ms(net: Network) -> float:
 
 
 DEMANDED: Mapping[str, Callable[[Network], float | None]] = {
-    "training": lambda net: _step(net).peak_bytes,
-    "sample": lambda net: _step(net).peak(MANY + 1) - _step(net).peak(MANY),
-    "step": lambda net: _step(net).flops,
+    "training": _of_step(lambda cost: cost.peak_bytes),
+    "sample": _of_step(lambda cost: cost.peak(MANY + 1) - cost.peak(MANY)),
+    "step": _of_step(lambda cost: cost.flops),
     "estimated_ms": _estimated_ms,
 }
 """By the names of their columns. A function returns None where the network has no such figure."""

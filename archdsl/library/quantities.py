@@ -35,12 +35,28 @@ _EXAMPLES: Mapping[Unit, str] = {"count": "`5M` or `1.5G`", "bytes": "`512MiB` o
 def quantity(text: str, unit: Unit, what: str) -> float:
     """Return a number with an optional suffix, such as `5M` for a count, in `unit`; `what` names its figure.
 
-    Raises E0912 for a suffix of another unit, and for a text that is no number of at least 0.
+    Raises E0912 for a suffix of another unit, for bytes without one, and for a text that is no number of at least 0.
     """
     match = QUANTITY.fullmatch(text.strip())
     if match is None:
         raise _unfit(f"`{text.strip()[:40]}` is not a quantity", unit, what)
-    return scaled(match, factor(match[3], unit, what, text.strip()))
+    value = scaled(match, factor(match[3], unit, what, text.strip()))
+    if unit == "bytes" and value and not match[3]:
+        raise without_unit(text.strip(), what)
+    return value
+
+
+def without_unit(text: str, what: str, span: Span | None = None) -> ArchError:
+    """Return the error of a number of bytes without a suffix, which may have been meant as MiB."""
+    return _unfit(f"`{text[:40]}` has no unit", "bytes", what, span)
+
+
+def unknown(suffix: str, text: str, span: Span) -> ArchError:
+    """Return the error of a suffix of no unit, such as that of `5m`."""
+    known = [one for suffixes in SUFFIXES.values() for one in suffixes]
+    meant = next((one for one in known if one.casefold() == suffix.casefold()), None)
+    help_ = f"write `{text.removesuffix(suffix)}{meant}`" if meant else f"known: {', '.join(dict.fromkeys(known))}"
+    return error("E0912", f"`{text[:40]}` has no known unit", span, help=help_, status=2)
 
 
 def scaled(match: re.Match[str], factor: float) -> float:

@@ -9,7 +9,7 @@ from math import inf
 from typing import TypeAlias
 
 from archdsl.diagnostics import error
-from archdsl.diagnostics.arguments import check_choice, check_mappings, check_type
+from archdsl.diagnostics.arguments import check_choice, check_mappings, check_range, check_type
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, FIGURES
 from archdsl.library.quantities import quantity
@@ -58,7 +58,10 @@ def read_budgets(budgets: Mapping[str, Amount]) -> tuple[Budget, ...]:
 def _budget(name: str, value: Amount) -> Budget:
     check_choice("budgets", name, FIGURES)
     check_type(name, value, "a budget such as `<=5M`", str, int, float)
-    match = _FORM.fullmatch(str(value))
+    if not isinstance(value, str):
+        check_range(name, value, 0, 2**63, whole=False)
+        return Budget(name, "<=", value, str(value))
+    match = _FORM.fullmatch(value)
     if match is None:
         raise error("E0002", f"`{name}` cannot be `{value}`: write `<=N`, `<N`, `>=N`, `>N` or `N`", status=2)
     unit = COLUMNS[name].unit

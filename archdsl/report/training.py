@@ -113,7 +113,7 @@ def fits(cost: TrainingCost, memory: int) -> str:
 
 def convention(cost: TrainingCost) -> str:
     """Return how the figures are counted, in one line."""
-    precision = "fp32" if cost.precision == "fp32" else f"autocast to {'fp16' if cost.device == 'cuda' else 'bf16'}"
+    precision = "fp32" if cost.precision == "fp32" else "autocast to fp16"
     blocks = ", blocks checkpointed" if cost.checkpoint else ""
     return (
         f"a batch of {cost.batch}, {precision}, {cost.optimizer} on {cost.device}{blocks}; what the generated module "
@@ -136,6 +136,7 @@ def training_json(graph: Graph, cost: TrainingCost, memory: int | None = None) -
         "totals": {name: getattr(cost, name) for name in (*totals, *work)},
         "peak": {"path": cost.peak_node, "phase": cost.peak_phase},
         **fit,
+        "notes": list(cost.notes),
         "nodes": _nodes(graph, cost),
     }
 

@@ -104,8 +104,9 @@ PROBES = (
     """,
     """
     input: 12x2000
-    net: [conv 64 kernel=7 stride=2, conv in kernel=3 groups=in, conv 128 kernel=1, conv in kernel=15 groups=in stride=2,
-      conv in kernel=5 groups=8, silu, conv 512 kernel=1, conv in kernel=3 groups=in, gap, fc 10]
+    net: [conv 64 kernel=7 stride=2, conv in kernel=3 groups=in, conv 128 kernel=1,
+      conv in kernel=15 groups=in stride=2, conv in kernel=5 groups=8, silu, conv 512 kernel=1,
+      conv in kernel=3 groups=in, gap, fc 10]
     """,
 )
 """Specs of the language."""

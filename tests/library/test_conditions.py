@@ -56,8 +56,27 @@ def test_a_missing_figure_is_named_where_it_decides() -> None:
         ("parms < 5", "E0304"),
         ("params <", "E0303"),
         ("", "E0303"),
+        ("params < 5m", "write `5M`"),
+        ("step < 10GFLOPs", "known: k, K"),
+        ("peak < 200", "no unit"),
+        ("(200.5) >= training", "no unit"),
+        ("family == 'resnet'", "by their names"),
     ],
 )
 def test_wrong_conditions(text: str, code: str) -> None:
-    with pytest.raises(archdsl.ArchError, match=code):
+    with pytest.raises(archdsl.ArchError, match=code) as caught:
         Condition(text)
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["params", "[params]", "params - macs", "params / (macs - macs) > 1", "params and peak"]
+)
+def test_what_is_no_condition_names_the_network(text: str) -> None:
+    with pytest.raises(archdsl.ArchError, match="E0305") as caught:
+        Condition(text).holds(ENTRY)
+    assert "for `lenet5`" in str(caught.value) and caught.value.status == 2
+
+
+def test_a_ratio_of_bytes_needs_no_unit() -> None:
+    assert Condition("weights / params >= 4 and peak > 0").holds(ENTRY)

@@ -15,9 +15,17 @@ def test_memory_is_a_quantity_of_bytes() -> None:
     assert memory_bytes(NET, cost, "24GiB") == 24 * 2**30 and memory_bytes(NET, cost, "24 GB") == 24 * 10**9
     for text, code, words in (
         ("5M", "E0912", "count"),
-        ("24", "E0921", "no unit"),
-        ("1MiB", "E0921", "--precision amp --checkpoint"),
+        ("24", "E0912", "no unit"),
+        ("93MB", "E0921", "--checkpoint"),
+        ("1MiB", "E0921", "alone do not fit"),
     ):
         with pytest.raises(archdsl.ArchError, match=code) as caught:
             memory_bytes(NET, cost, text)
         assert words in str(caught.value)
+
+
+def test_only_what_needs_less_is_proposed() -> None:
+    cost = archdsl.training_cost(NET, optimizer="adam")
+    with pytest.raises(archdsl.ArchError, match="E0921") as caught:
+        memory_bytes(NET, cost, "180MB")
+    assert "`--optimizer sgd`" in str(caught.value) and "with `--precision amp`" not in str(caught.value)

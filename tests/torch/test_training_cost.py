@@ -24,7 +24,7 @@ pytest.importorskip("torch")
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from tests.support.training import peak_bytes, saved_bytes, step_flops
+from tests.support.training import peak_bytes, printed, saved_bytes, step_flops
 
 MODES = (("cpu", False), ("cuda", True))
 
@@ -173,6 +173,56 @@ def small(name: str) -> archdsl.Network:
 def test_the_peak_of_a_step_is_that_of_the_profiler(name: str, optimizer: Optimizer) -> None:
     cost = archdsl.training_cost(small(name), batch=2, optimizer=optimizer, device="cpu")
     assert cost.peak_bytes == pytest.approx(peak_bytes(small(name), 2, optimizer)[0], rel=0.01)
+
+
+BETWEEN = """\
+maximum <- a, b; minimum <- a, b; add <- a, b; sub <- a, b; mul <- a, b; concat <- a, b
+div <- a, b; div <- a, input; div <- input, a; softsign; abs; hardsigmoid alpha=0.2
+prelu; dropout; l2 over=channels; max channels; sum channels; mean channels
+softmax; softplus; droppath 0.2; lrn 5; gn 4; instancenorm
+ln; 3x3 maxpool /2; 2x2 avgpool; 3x3 blurpool /2; upsample 2; upsample 2 linear
+shuffle 4; pixelshuffle 2; pad 2 reflect
+"""
+
+
+@pytest.mark.parametrize("op", re.split(r"; |\n", BETWEEN.strip()))
+def test_the_peak_of_one_op_between_convolutions(op: str) -> None:
+    text = (
+        f"input: 16x32x32\nnet: {{a: 1x1 conv 16, b: 1x1 conv 16 <- input, y: '{op}', z: 1x1 conv 16, g: gap, f: fc 3}}"
+    )
+    net = archdsl.loads(text if "b" in op.partition("<-")[2] else text.replace(" b: 1x1 conv 16 <- input,", ""))
+    cost = archdsl.training_cost(net, batch=8, device="cpu")
+    assert cost.peak_bytes == pytest.approx(peak_bytes(net, 8)[0], rel=0.01)
+
+
+def test_a_quotient_stores_its_numerator_only_for_the_gradient_of_the_divisor() -> None:
+    for fraction in ("a, input", "input, a"):
+        net = archdsl.loads(f"input: 16x8x8\nnet: {{a: 1x1 conv 16, m: 'div <- {fraction}', g: gap, f: fc 3}}")
+        for device, amp in MODES:
+            tape = trace(net.graph, device, "amp" if amp else "fp32")  # type: ignore[arg-type]
+            assert sum(tensor.owner.bytes(2) for _, tensor in stored(tape)) == saved_bytes(net, 2, device, amp)
+
+
+def test_weights_include_the_constants_of_modules() -> None:
+    for name in ("lenet5_1998", "fixed"):
+        net = small(name) if name in SMALL else archdsl.load(name)
+        held = [*(module := printed(net)).parameters(), *module.buffers()]
+        assert archdsl.training_cost(net).weight_bytes == sum(tensor.nbytes for tensor in held)
+
+
+def test_a_block_that_the_backward_does_not_reach_is_not_recomputed() -> None:
+    text = """
+input: 3x32x32
+blocks:
+  edges: ["3x3 conv 8 weight=[[0,1,0],[1,-4,1],[0,1,0]] nobias", relu]
+  basic: [3x3 conv 8, relu]
+net: {e: edges, b: basic, g: gap, f: fc 3}
+"""
+    both, last = (
+        archdsl.training_cost(archdsl.loads(one), checkpoint=True)
+        for one in (text, text.replace("e: edges", "e: '3x3 conv 8 weight=[[0,1,0],[1,-4,1],[0,1,0]] nobias', r: relu"))
+    )
+    assert both.recomputed_flops == last.recomputed_flops > 0
 
 
 COUNTED = [name for name in SMALL if name not in ("gates", "convnext", "fixed")]

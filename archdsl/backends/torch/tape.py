@@ -51,7 +51,7 @@ def trace(
         tuple(values[i] for i in graph.inputs),
         tuple(values[end] for end in ends),
         tuple(x for x in t.fixtures.values() if x.leaf),
-        sum(x.bytes(1) for x in t.fixtures.values()),
+        sum(x.bytes(1) for x in t.fixtures.values()) + sum(t.constants.values()),
         tuple(t.calls[len(calls) :]),
         _outermost_blocks(graph, calls) if checkpoint else (),
     )
@@ -123,7 +123,7 @@ def _outermost(node: Node) -> Scope | None:
 
 
 def _outermost_blocks(graph: Graph, calls: Sequence[Call]) -> tuple[range, ...]:
-    """The ranges of calls of the outermost blocks."""
+    """The ranges of calls of the outermost blocks that the backward reaches."""
     blocks: dict[int, Scope] = {}
     for scope in graph.root.walk():
         if scope is not graph.root and is_block(scope):
@@ -132,6 +132,6 @@ def _outermost_blocks(graph: Graph, calls: Sequence[Call]) -> tuple[range, ...]:
     ranges: list[range] = []
     for block, group in groupby(range(len(calls)), lambda n: blocks.get(calls[n].node)):
         numbers = list(group)
-        if block is not None:
+        if block is not None and any(calls[n].result.grad for n in numbers):
             ranges.append(range(numbers[0], numbers[-1] + 1))
     return tuple(ranges)

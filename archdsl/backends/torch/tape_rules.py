@@ -27,6 +27,8 @@ class Fact(NamedTuple):
 
     saves: str = ""
     same: bool = False
+    scratch: bool = False
+    """Whether its backward needs a temporary tensor of the size of its input."""
     full: Literal["", "reads", "result"] = ""
     """What autocast converts to fp32: what it reads, or only its result."""
 
@@ -38,14 +40,14 @@ FACTS: Mapping[str, Fact] = {
         ("ReLU6", "Hardtanh", "LeakyReLU", "ELU", "SELU", "CELU", "SiLU", "Mish", "GELU", "Hardswish", "Hardsigmoid"),
         STORES_INPUT,
     ),
-    **dict.fromkeys(("torch.abs", "AvgPool", "ReflectionPad", "ReplicationPad"), STORES_INPUT),
+    "torch.abs": Fact("x", scratch=True),
+    **dict.fromkeys(("AvgPool", "ReflectionPad", "ReplicationPad"), STORES_INPUT),
     **dict.fromkeys(("ReLU", "Tanh", "Sigmoid"), STORES_OUTPUT),
     "Softmax": Fact("y", full="reads"),
     "LogSoftmax": Fact("y", full="reads"),
     "Softplus": Fact("x", full="reads"),
-    "torch.amax": Fact("xy"),
-    "torch.sum": Fact(full="result"),
-    "torch.linalg.vector_norm": Fact("xy", full="result"),
+    "torch.sum": Fact(same=True, full="result"),
+    "torch.linalg.vector_norm": Fact("xy", scratch=True, full="result"),
     **dict.fromkeys(("torch.mean", "ConstantPad", "CircularPad"), STORES_NOTHING),
     **dict.fromkeys(("ChannelShuffle", "F.channel_shuffle", "PixelShuffle", "F.pixel_shuffle"), STORES_NOTHING),
     **dict.fromkeys(("PixelUnshuffle", "F.pixel_unshuffle"), STORES_NOTHING),
@@ -57,7 +59,8 @@ FACTS: Mapping[str, Fact] = {
 def fact(t: Tracer, row: Fact, x: Sequence[Tensor]) -> Tensor:
     reads = [t.cast(one, FLOAT) for one in x] if row.full == "reads" else list(x)
     size = FLOAT if row.full == "result" else None
-    return t.call(*reads, values=t.out, saves=row.saves, same=row.same, size=size)
+    scratch = reads[:1] if row.scratch else ()
+    return t.call(*reads, values=t.out, saves=row.saves, same=row.same, size=size, scratch=scratch)
 
 
 # --- layers with weights ------------------------------------------------------------------------------------
@@ -102,7 +105,9 @@ def std_conv(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor
 
 
 def table_conv(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
+    """The module keeps the places of the small kernels: one of each row, one of each map."""
     weight, *bias = t.weights()
+    t.constants[t.node.path] = 2 * INDEX * (weight.values // prod(given["kernel_size"]))
     dense = t.call(weight, values=t.node.op.out * t.node.in_shapes[0][0] * prod(given["kernel_size"]))  # type: ignore
     return conv(t, padded(t, x[0], given["pads"]), dense, bias)
 
@@ -127,7 +132,7 @@ def channels_last(t: Tracer, x: Tensor) -> Tensor:
 
 
 def rbf(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    difference = t.call(x[0], t.fixture("weight"), values=x[0].values * t.out)
+    difference = t.call(x[0], t.fixture("weight"), values=x[0].values * t.out, macs=t.node.macs)
     return t.call(t.call(difference, saves="x"), values=t.out)
 
 
@@ -191,6 +196,7 @@ def adaptive_avg_pool(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) 
 
 
 def blur(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
+    t.constants[t.node.path] = FLOAT * prod(given["kernel_size"])
     channels, *sizes = t.concrete(t.node.in_shapes[0])
     sides = [
         step + taps - 2 - (step + taps) % 2 for step, taps in zip(given["stride"], given["kernel_size"], strict=True)
@@ -220,8 +226,15 @@ def drop_path(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tenso
     return t.call(t.call(*x, extra=(t.extra(1, size=x[0].size),))) if given["p"] else x[0]
 
 
+def largest(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
+    """The backward shares the gradient among equal values, which it counts."""
+    size = x[0].size
+    scratch = (*x, *t.masks(x[0], 1), t.extra(t.out, size=INDEX), t.extra(t.out, size=size))
+    return t.call(*x, values=t.out, saves="xy", scratch=scratch)
+
+
 def softsign(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    return t.call(*x, t.call(t.call(*x, saves="x")), saves="x")
+    return divide(t, (*x, t.call(t.call(*x, saves="x", scratch=x))), given)
 
 
 def scaled_tanh(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
@@ -229,7 +242,8 @@ def scaled_tanh(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Ten
 
 
 def hard_sigmoid(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    return t.call(t.call(t.call(*x)), saves="x")
+    linear = t.call(t.call(*x))
+    return t.call(linear, saves="x", scratch=t.masks(linear, 2))
 
 
 def prelu(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
@@ -267,11 +281,19 @@ def multiply(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor
 
 
 def divide(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    return joined(t, x, lambda y, one: t.call(y, one, saves="x", scratch=(y, y)))
+    """The divisor is stored, and the other one if the divisor needs a gradient, which is the product of quotients."""
+
+    def quotient(y: Tensor, one: Tensor) -> Tensor:
+        if not one.grad:
+            return t.call(y, one, extra=(one,))
+        return t.call(y, one, saves="x", scratch=(y, y) if y.grad else (y, y, y))
+
+    return joined(t, x, quotient)
 
 
 def extreme(t: Tracer, x: Sequence[Tensor], given: Mapping[str, Any]) -> Tensor:
-    return joined(t, x, lambda y, one: t.call(y, one, saves="x"))
+    """The backward compares the inputs and halves the gradient."""
+    return joined(t, x, lambda y, one: t.call(y, one, saves="x", scratch=(y, *t.masks(y, 2))))
 
 
 def joined(t: Tracer, x: Sequence[Tensor], join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -331,6 +353,7 @@ RULES: Mapping[str, Rule] = {
     "Dropout": dropout,
     "DropPath": drop_path,
     "Softsign": softsign,
+    "torch.amax": largest,
     "ScaledTanh": scaled_tanh,
     "HardSigmoid": hard_sigmoid,
     "PReLU": prelu,

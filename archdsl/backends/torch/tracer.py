@@ -33,6 +33,8 @@ class Tracer:
         self.fixtures = {tensor.key: _fixture(tensor.param) for tensor in graph.tensors}
         """The parameters and buffers by their keys."""
         self.halves: dict[Tensor, Tensor] = {}
+        self.constants: dict[str, int] = {}
+        """Bytes of the buffers that a module has besides those of its op, by the path of its node."""
         self.node: Node = graph.nodes[0]
 
     @property
@@ -61,6 +63,10 @@ class Tracer:
     def extra(self, values: int, batched: bool = True, size: int = FLOAT) -> Tensor:
         """Return a tensor that a function computes for its backward: statistics, indices, a mask."""
         return Tensor(values, batched, size)
+
+    def masks(self, x: Tensor, count: int) -> tuple[Tensor, ...]:
+        """Return tensors of booleans of the size of a tensor."""
+        return tuple(Tensor(x.values, x.batched, 1) for _ in range(count))
 
     def call(
         self,
