@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeAlias
 
 from archdsl.axes import axes_of, in_short
 from archdsl.graph import Graph, Node
+from archdsl.ops import GlobalPool, Pool
 from archdsl.ops.base import Reads
 from archdsl.shapes import concrete
 
@@ -173,11 +174,14 @@ def format_field(field: ReceptiveField | None) -> str:
 def feature_field(graph: Graph) -> ReceptiveField | None:
     """Return the field of the last feature map, which a classifier pools or flattens.
 
+    What is behind a pool of the whole map is no feature map; a map of one pixel that a convolution makes is one.
+
     None: the whole input, or a network without feature maps.
     """
-    last = next((n for n in reversed(graph.running) if axes_of(n.shape) and not _pooled(n)), None)
+    pooled: set[int] = set()
+    for node in graph.running:
+        whole = isinstance(node.op, Pool | GlobalPool) or pooled.issuperset(node.inputs)
+        if whole and node.inputs and all(size == 1 for size in concrete(node.shape)[1:]):
+            pooled.add(node.id)
+    last = next((n for n in reversed(graph.running) if axes_of(n.shape) and n.id not in pooled), None)
     return _sizes(_all_fields(graph)[last.id]) if last is not None else None
-
-
-def _pooled(node: Node) -> bool:
-    return all(size == 1 for size in concrete(node.shape)[1:]) and bool(node.inputs)

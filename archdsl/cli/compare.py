@@ -10,7 +10,6 @@ import click
 from archdsl.cli import complete
 from archdsl.cli.console import Console
 from archdsl.cli.options import (
-    Choice,
     arg_option,
     color_option,
     input_option,
@@ -32,21 +31,20 @@ def _all_of(context: click.Context, option: click.Parameter, conditions: tuple[s
     return " and ".join(f"({one})" for one in conditions)
 
 
+def where_option(help: str) -> Callable[[F], F]:
+    """Return the option of a condition."""
+    return click.option("--where", metavar="CONDITION", multiple=True, callback=_all_of, help=help)
+
+
 def choice_options(command: F) -> F:
     """Add the options that choose networks, order them and draw them."""
     options = (
-        click.option(
-            "--where",
-            metavar="CONDITION",
-            multiple=True,
-            callback=_all_of,
-            help="Keep those that meet it: 'params < 5M and peak < 2GiB'. May be repeated.",
-        ),
+        where_option("Keep those that meet it: 'params < 5M and peak < 2GiB'. May be repeated."),
         click.option(
             "--pareto",
             metavar="FIGURE,FIGURE",
             default="",
-            help="Keep those that no other one beats in these figures: top1,macs.",
+            help="Keep those that no other one beats in these figures: depth,macs, or top1,macs of published networks.",
         ),
         click.option(
             "--plot",
@@ -54,7 +52,12 @@ def choice_options(command: F) -> F:
             shell_complete=complete.files,
             help="Write a chart of the first two figures of --pareto: .svg, .html, .png or .pdf.",
         ),
-        click.option("--sort", type=Choice(SORTED), help="Sort by this column."),
+        click.option(
+            "--sort",
+            metavar="COLUMN",
+            shell_complete=complete.one_of(*SORTED),
+            help="Sort by this column, such as macs.",
+        ),
         click.option("-r", "--reverse", is_flag=True, help="Sort in descending order."),
     )
     for option in reversed(options):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from archdsl.cli import complete
+from archdsl.cli.compare import where_option
 from archdsl.cli.console import Console
 from archdsl.cli.options import Choice, Range, arg_option, color_option, force_option, input_option, spec_argument
 from archdsl.library.columns import COLUMNS, FIGURES
@@ -18,8 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _budgets(command: F) -> F:
     """Add an option for the budget of each figure."""
     for name in reversed(FIGURES):
-        help = f"Budget of {COLUMNS[name].title}: '<=N' or '>=N'."
-        command = click.option(f"--{name.replace('_', '-')}", name, metavar="BUDGET", help=help)(command)
+        help = f"Budget of {COLUMNS[name].title}: '<=N' or '>=N'. May be repeated."
+        option = click.option(f"--{name.replace('_', '-')}", name, metavar="BUDGET", multiple=True, help=help)
+        command = option(command)
     return command
 
 
@@ -40,7 +42,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 )
 @click.option("--maximise", type=Choice(FIGURES), help="The figure that is to be large.")
 @_budgets
-@click.option("--where", metavar="CONDITION", help="A condition that must hold: 'peak < 64MiB or depth > 50'.")
+@where_option("A condition that must hold: 'peak < 64MiB or n > 3'. May be repeated.")
 @click.option(
     "--scale",
     metavar="[PHI]",
@@ -95,7 +97,7 @@ def command(
     format: str,
     output: str | None,
     force: bool,
-    **budgets: str | None,
+    **budgets: tuple[str, ...],
 ) -> None:
     """Find the arguments for which a figure is largest within budgets, and the next better ones, which fail.
 
@@ -105,18 +107,20 @@ def command(
     import archdsl
     from archdsl.files.atomic import check_target
     from archdsl.planning.scaling import Coefficients
+    from archdsl.planning.solution import check_extends
     from archdsl.spec.open import parse_overrides
 
     if output not in (None, "-"):
+        check_extends(spec, str(output))
         check_target(str(output), force=force)
     solution = archdsl.solve(
         spec,
         over=",".join(over) or None,
-        budgets={name: value for name, value in budgets.items() if value is not None},
+        budgets={name: values for name, values in budgets.items() if values},
         maximise=maximise,
         where=where,
         scale=_phi(scale),
-        coefficients=Coefficients(*coefficients),
+        coefficients=coefficients or Coefficients(),
         args=parse_overrides(args),
         input=size,
         limit=limit,

@@ -15,7 +15,13 @@ from archdsl.library.columns import FORMATS
 @named_values(
     ("-a", "--arg", "args"), "Values of an argument: n=1..18, width=16..128/16, n=[3,4,6,3],[2,2,2,2]. May be repeated."
 )
-@click.option("--input", "sizes", metavar="SIZE,...", help="Input sizes: 1x512x512,1x1024x1024.")
+@click.option(
+    "--input",
+    "sizes",
+    metavar="SIZE,...",
+    multiple=True,
+    help="Input sizes: 1x512x512,1x1024x1024. May be repeated.",
+)
 @choice_options
 @click.option("--limit", type=Range(1, 1_000_000), default=10_000, show_default=True, help="Settings to count at most.")
 @result_options(*FORMATS)
@@ -25,7 +31,7 @@ def command(
     console: Console,
     spec: str,
     args: dict[str, str],
-    sizes: str | None,
+    sizes: tuple[str, ...],
     where: str | None,
     pareto: str,
     plot: str | None,
@@ -48,7 +54,7 @@ def command(
     result = archdsl.sweep(
         spec,
         args,
-        input=sizes,
+        input=",".join(sizes) or None,
         where=where,
         pareto=pareto,
         sort=sort,

@@ -32,7 +32,11 @@ class Choice:
     def figures(self) -> tuple[str, ...]:
         """All columns that are needed."""
         named = self.where.figures if self.where is not None else ()
-        return tuple(dict.fromkeys((*named, *self.front, *([self.sort] if self.sort else []))))
+        return tuple(
+            dict.fromkeys(
+                (*named, *self.front, *([self.sort] if self.sort is not None and self.sort in COLUMNS else ()))
+            )
+        )
 
     def apply(
         self, entries: Sequence[CatalogEntry], swept: Sequence[str] = ()
@@ -64,14 +68,21 @@ class Choice:
             )
             kept = [entry for entry in kept if entry.classes == classes]
         notes = tuple(f"left out, {why}: {few(lacking, _LISTED)}" for why, lacking in missing.items())
+        hidden = self.where.hidden if self.where is not None else ()
+        notes += tuple(f"`{name}` in the condition is the figure, not the argument" for name in hidden)
         if not kept and entries:
             raise self._none(len(entries), notes)
         best = front(kept, self.front) if self.front else kept
         on_front = {*map(id, best)}
         beaten = tuple(entry for entry in kept if id(entry) not in on_front)
         if self.sort is not None:
-            best = ordered(best, self.sort, self.reverse)
+            best = self._sorted(best, self.sort)
         return tuple(best), beaten, notes
+
+    def _sorted(self, entries: Sequence[CatalogEntry], by: str) -> list[CatalogEntry]:
+        if by in COLUMNS:
+            return ordered(entries, by, self.reverse)
+        return sorted(entries, key=lambda entry: sort_key(dict(entry.args)[by]), reverse=self.reverse)
 
     def _none(self, number: int, notes: Sequence[str]) -> ArchError:
         wanted = f"meets `{self.where.text[:120]}`" if self.where is not None else f"has {' and '.join(self.front)}"
@@ -85,14 +96,17 @@ def choice(
     reverse: bool,
     columns: Collection[str],
     arguments: Collection[str] = (),
+    words: Collection[str] = (),
 ) -> Choice:
-    """Check the parameters of `compare` and `sweep`; a condition can also name `arguments`.
+    """Check the parameters of `compare` and `sweep`; a condition and `sort` can also name `arguments`.
+
+    `words` are the values of arguments that are names.
 
     Raises E0001 to E0004, and the errors of a condition.
     """
     check_flags(reverse=reverse)
     if sort is not None:
-        check_choice("sort", sort, columns)
+        check_choice("sort", sort, (*columns, *arguments))
     if reverse and sort is None:
         raise conflict("`reverse` needs `sort`")
     check_type("where", where, "a condition such as `params < 5M`", str, type(None))
@@ -102,8 +116,14 @@ def choice(
     if names and len({*names}) < 2:
         raise error("E0002", "`pareto` needs two figures or more: `top1,macs`", status=2)
     return Choice(
-        Condition(where, arguments) if where is not None else None, tuple(dict.fromkeys(names)), sort, reverse
+        Condition(where, arguments, words) if where is not None else None, tuple(dict.fromkeys(names)), sort, reverse
     )
+
+
+def sort_key(value: object) -> tuple[bool, float, str]:
+    """Numbers and lists of numbers by size, before names."""
+    numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, (int, float))]
+    return not numbers, sum(numbers), str(value)
 
 
 def front(entries: Sequence[CatalogEntry], figures: Sequence[str]) -> list[CatalogEntry]:

@@ -65,9 +65,8 @@ def _input_size(entry: CatalogEntry) -> tuple[int, str]:
 
 
 def _field_size(entry: CatalogEntry) -> float:
-    """The mean size of an axis: a field of 427 x 427 is written `427`."""
-    sizes = _numbers(entry.receptive_field)
-    return prod(sizes) ** (1 / len(sizes)) if sizes else inf
+    """The size of the smallest axis: a field of 427 x 427 is written `427`."""
+    return min(_numbers(entry.receptive_field), default=inf)
 
 
 def _extra(name: str) -> Callable[[CatalogEntry], float | None]:
@@ -186,7 +185,8 @@ def to_json(entries: Sequence[CatalogEntry]) -> list[dict[str, Any]]:
 def _facts(entry: CatalogEntry) -> dict[str, Any]:
     row = {f.name: getattr(entry, f.name) for f in fields(CatalogEntry) if f.name not in ("args", "extra")}
     args = {"args": {name: plain(value) for name, value in entry.args}} if entry.args else {}
-    return {key: plain(fact) for key, fact in row.items()} | dict(entry.extra) | args
+    field = {"receptive_field": int(entry.receptive_field)} if entry.receptive_field.isdigit() else {}
+    return {key: plain(fact) for key, fact in row.items()} | field | dict(entry.extra) | args
 
 
 def plain(value: Any) -> Any:

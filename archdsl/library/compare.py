@@ -21,6 +21,7 @@ from archdsl.language.expressions import show
 from archdsl.library.catalog import CatalogEntry, entry_of
 from archdsl.library.choice import Choice, choice
 from archdsl.library.columns import (
+    COLUMNS,
     COMPARED,
     COSTS,
     FORMATS,
@@ -125,11 +126,17 @@ class Comparison(ShownAsText):
         return [*to_json(self.entries), *(one.to_json() for one in self.invalid)]
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the rows of `to_json` as a table, arguments as columns `args.n`. Raises E0807 without pandas."""
+        """Return the rows of `to_json` as a table, arguments as columns `args.n`. Raises E0807 without pandas.
+
+        A receptive field is a number of pixels: that of the smallest axis, infinite if it is the whole input.
+        """
         require_package("pandas", help="pip install pandas")
         import pandas
 
-        return pandas.DataFrame([flattened(row) for row in self.to_json()])
+        rows = [flattened(row) for row in self.to_json()]
+        for row, entry in zip(rows, self.entries, strict=False):  # invalid settings follow
+            row["receptive_field"] = COLUMNS["receptive_field"].number(entry)
+        return pandas.DataFrame(rows)
 
     def text(self, format: str = "table", style: Style = Style()) -> str:
         """Return the comparison as `table`, `json`, `csv` or `markdown`; `style` applies to a table.

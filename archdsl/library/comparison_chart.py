@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,13 +86,14 @@ def comparison_chart(
 
     shown = [*entries, *beaten]
     y, x = front[:2] if front else ("macs", "params") if swept else ("top1", "macs")
-    known = [e for e in shown if None not in (COLUMNS[x].number(e), COLUMNS[y].number(e))]
+    lacking = {n: [e for e in shown if COLUMNS[n].number(e) in (None, inf)] for n in (y, x)}
+    known = [e for e in shown if e not in lacking[x] and e not in lacking[y]]
     if not known:
         raise _nothing(x, y)
     of_accuracy = "top1" in (x, y)
     classes = Counter(e.classes for e in known).most_common(1)[0][0]
     other = [e for e in known if of_accuracy and e.classes != classes]
-    left_out = [(f"no {_words(n)}", [e.name for e in shown if COLUMNS[n].number(e) is None]) for n in (y, x)] + [
+    left_out = [(f"no {_words(n)}", [label(e, swept) for e in lacking[n]]) for n in (y, x)] + [
         (f"number of classes is not {classes}", [e.name for e in other])
     ]
     kept = {*map(id, entries)}
@@ -122,7 +124,8 @@ def _axis(name: str) -> ChartAxis:
 
 
 def _words(name: str) -> str:
-    return "published top-1" if name == "top1" else COLUMNS[name].title
+    bounded = "bounded " * (name == "receptive_field")
+    return "published top-1" if name == "top1" else f"{bounded}{COLUMNS[name].title}"
 
 
 def _nothing(x: str, y: str) -> ArchError:

@@ -24,12 +24,14 @@ class Missing(Exception):
 class Condition:
     """A condition in the language of expressions, on the figures of `COLUMNS` and on `arguments` with other names.
 
+    `words` are the values of arguments that are names, such as `relu`.
+
     A number may have a suffix: `5M` for a count, `2GiB` for bytes. Raises E0303 to E0306 for a wrong expression, E0304
     for a name that is no figure, E0912 for a quantity that is compared with a figure of another unit.
     """
 
-    def __init__(self, text: str, arguments: Collection[str] = ()) -> None:
-        self.text = text
+    def __init__(self, text: str, arguments: Collection[str] = (), words: Collection[str] = ()) -> None:
+        self.text, self.words = text, frozenset(words)
         source = Source("--where", text)
         scalar = Scalar(text, text, Span(source, 0, len(text)), offset=0)
         try:
@@ -39,7 +41,9 @@ class Condition:
         except ArchError as problem:
             raise ArchError(problem.diagnostics, status=2) from None
         self.expression = parser.expr(node)
-        known = (*NUMERIC, *arguments)
+        self.hidden = tuple(name for name in arguments if name in NUMERIC and name in self.expression.names)
+        """Arguments with the name of a figure, which the condition means."""
+        known = (*NUMERIC, *arguments, *words)
         for name in sorted(self.expression.names - {*known}):
             at = parser.places[name]
             help_ = did_you_mean(name, known)
@@ -60,6 +64,8 @@ class Condition:
 
         def value(name: str) -> Value:
             number: Value = COLUMNS[name].number(entry) if name in NUMERIC else args.get(name)
+            if number is None and name in self.words:
+                return name
             if number is None:
                 raise Missing(name)
             return number

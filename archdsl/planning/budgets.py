@@ -13,12 +13,15 @@ from archdsl.diagnostics.arguments import check_choice, check_mappings, check_ra
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, FIGURES
 from archdsl.library.quantities import quantity
+from archdsl.planning.grid import plain_number
 from archdsl.planning.search import Cost, Row
 
 TIES = ("macs", "params")
 """Of settings that are equally good, the one with the fewest MACs is chosen, then that with the fewest parameters."""
 _FORM = re.compile(r"\s*(<=|>=|<|>|)\s*([^\s<>=].*)", re.DOTALL)
 Amount: TypeAlias = str | int | float
+WHERE = "where"
+"""The figure of a condition: 1 if it is true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Budget:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.figure} {self.operator} {self.text}"
+        return self.text if self.figure == WHERE else f"{self.figure} {self.operator} {self.text}"
 
     @property
     def upper(self) -> bool:
@@ -46,13 +49,16 @@ class Budget:
         return max(over / (abs(self.limit) or 1.0), 1e-9)
 
 
-def read_budgets(budgets: Mapping[str, Amount]) -> tuple[Budget, ...]:
+def read_budgets(budgets: Mapping[str, Amount | Sequence[Amount]]) -> tuple[Budget, ...]:
     """Return budgets such as `{"params": "<=5M", "macs": 1e9}`; a number without a sign is an upper bound.
+
+    A list has several of one figure: `{"params": [">=1M", "<=5M"]}`.
 
     Raises E0001 for a figure that cannot have a budget, E0912 for a unit that does not fit it.
     """
     check_mappings(budgets=budgets)
-    return tuple(_budget(name, value) for name, value in budgets.items())
+    listed = ((name, value if isinstance(value, list | tuple) else [value]) for name, value in budgets.items())
+    return tuple(_budget(name, plain_number(one)) for name, many in listed for one in many)  # type: ignore[arg-type]
 
 
 def _budget(name: str, value: Amount) -> Budget:
@@ -111,9 +117,10 @@ def better(budgets: Sequence[Budget], goal: str, than: float) -> Cost:
 
 
 def closest(budgets: Sequence[Budget], goal: str) -> Cost:
-    """That which misses its budgets by least; of several, the largest `goal`."""
+    """That which misses its budgets by least: the one that it misses most, then all; of several, the largest `goal`."""
 
     def cost(least: Row | None, most: Row | None) -> tuple[float, ...] | None:
-        return misses(budgets, least, most), -(most[goal] if most else inf), *_ties(least)
+        together = sum(misses([budget], least, most) for budget in budgets)
+        return misses(budgets, least, most), together, -(most[goal] if most else inf), *_ties(least)
 
     return cost

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 from math import ceil, prod
 from typing import NamedTuple, TypeAlias
 
 from archdsl.diagnostics import did_you_mean, error
+from archdsl.diagnostics.arguments import conflict
 from archdsl.language.document import ArgDecl, Document
 from archdsl.language.expressions import Env, Value, show
 from archdsl.language.read_nodes import written
@@ -99,10 +100,16 @@ def _values(document: Document, name: str, given: object) -> range | Steps | Val
         env = Env(document.symbols())
         trees = (parse_overrides({name: item})[name] for item in items)
         return _distinct(written(tree).evaluate(env) for tree in trees)
-    values = frozen(given)
+    values = frozen(plain_number(list(given) if isinstance(given, Set | Iterator) else given))
     if isinstance(values, tuple):
         return _distinct(values) or _refused(name, "the list of values is empty")
     return (values,)
+
+
+def plain_number(value: object) -> object:
+    """Return a number or a list of Python for one of NumPy or pandas; anything else as it is."""
+    as_list = getattr(value, "tolist", None)
+    return value if as_list is None else as_list()
 
 
 def _distinct(values: Iterator[Value] | tuple[Value, ...]) -> tuple[Value, ...]:
@@ -144,17 +151,24 @@ _SET = re.compile(r"\s*([A-Za-z]\w*)\s*=(.*)", re.ASCII | re.DOTALL)
 
 
 def searched(
-    document: Document, over: str | Sequence[str] | Mapping[str, object], known: Mapping[str, Value]
+    document: Document,
+    over: str | Sequence[str] | Mapping[str, object],
+    known: Mapping[str, Value],
+    fixed: Collection[str] = (),
 ) -> dict[str, Values]:
     """Return the values of each argument of a search, smallest first.
 
-    `over`: a text such as `"n=1..18,width"`, names, or values by name; `known` are the values of all arguments. A name
-    without values has those from the `min` to the `max` of its declaration. Raises as `values_of`; E0002 for an
-    argument that is no number and has no values, E0911 for too many values of one argument.
+    `over`: a text such as `"n=1..18,width"`, names, or values by name. A name without values has those from the `min`
+    to the `max` of its declaration. `known` are the values of all arguments, `fixed` the names of those that are set.
+    Raises as `values_of`; E0002 for an argument that is no number and has no values, E0003 for one that is set, E0911
+    for too many values of one argument.
     """
     if not isinstance(over, Mapping):
         over = _named(document, over if isinstance(over, str) else ",".join(over))
     _check_names(document, over)
+    for name in over:
+        if name in fixed:
+            raise conflict(f"`{name}` is set and searched", f"remove `{name}` from `args` or from `over`")
     given = values_of(document, {name: values for name, values in over.items() if values is not None})
     ranges = {name: given.get(name) or default_range(document.args[name], known[name]) for name in over}
     if not ranges:
@@ -168,8 +182,10 @@ def _named(document: Document, text: str) -> dict[str, object]:
     last = ""
     for part in split(text):
         match, word = _SET.fullmatch(part), part.strip()
-        if match is not None and match[1] not in out:
+        if match is not None:
             last = match[1]
+            if last in out:
+                _refused(last, "they are set twice", f"write all values once: `{last}={out[last] or 'A'},B`")
             out[last] = match[2].strip()
         elif word in document.args or not last:
             last = word
@@ -209,6 +225,12 @@ def default_range(decl: ArgDecl, default: Value) -> Values:
     least = default / 2 if decl.least is None else decl.least
     most = 2 * default if decl.most is None else decl.most
     return tuple(round(least + (most - least) * step / _STEPS, 6) for step in range(_STEPS + 1))
+
+
+def words_of(values: Mapping[str, Values]) -> tuple[str, ...]:
+    """Return the values that are names, such as `relu`."""
+    lists = (many for many in values.values() if not isinstance(many, range))
+    return tuple(dict.fromkeys(one for many in lists for one in many if isinstance(one, str)))
 
 
 def _ascending(values: Values) -> Values:

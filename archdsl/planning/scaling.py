@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import ceil, lcm
+from typing import NamedTuple
 
 from archdsl.diagnostics import error
+from archdsl.diagnostics.arguments import check_range
 from archdsl.language.expressions import Value
 from archdsl.language.expressions.arithmetic import BUILTINS
 from archdsl.network import Network
@@ -13,17 +15,35 @@ from archdsl.network import Network
 CHANNELS = SIZES = 8
 """Widths become multiples of 8, as in the paper's code; input sizes grow in steps of 8 and of what the network
 accepts."""
-PHIS = tuple(tenth / 10 for tenth in range(-30, 71))
-"""The scalings that are tried for the largest within budgets: steps of 0.1, to the largest network of the paper."""
+_LEAST, _MOST, _FURTHER = -30, 70, 140
+"""In tenths: the scalings that are tried for the largest within budgets, to the largest network of the paper; and twice
+as far if even that one is within them."""
+_LIMIT = 50
+"""The largest scaling that can be set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coefficients:
+class Coefficients(NamedTuple):
     """The factors for phi = 1; the defaults are those of the paper."""
 
     depth: float = 1.2
     width: float = 1.1
     resolution: float = 1.15
+
+
+def phis(further: bool = False) -> tuple[float, ...]:
+    """Return the scalings that are tried."""
+    return tuple(tenth / 10 for tenth in range(_LEAST, (_FURTHER if further else _MOST) + 1))
+
+
+def checked(coefficients: Sequence[float], scale: bool | float | None) -> Coefficients:
+    """Return the coefficients. Raises E0002 if they are not three numbers of 0.1 to 10, or for a large scaling."""
+    if isinstance(coefficients, str) or len(coefficients) != 3:
+        raise error("E0002", "`coefficients` are three numbers: of the depth, the width and the resolution", status=2)
+    for one in coefficients:
+        check_range("coefficients", one, 0.1, 10, whole=False)
+    if not isinstance(scale, bool):
+        check_range("scale", scale, -_LIMIT, _LIMIT, whole=False)
+    return Coefficients(*coefficients)
 
 
 def scaled(net: Network, phi: float, by: Coefficients = Coefficients()) -> tuple[dict[str, Value], str | None]:

@@ -6,12 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
 from typing import Any
 
 from archdsl.backends.spec.fields import value_layout
 from archdsl.diagnostics import Source, error, escape_control, json_visible
 from archdsl.diagnostics.arguments import check_choice
 from archdsl.files.atomic import WrittenFile, atomic_write, check_target
+from archdsl.files.endings import check_ending
 from archdsl.language.expressions import Value, show
 from archdsl.language.format.yaml_writer import YamlLayout, YamlLeaf, mapping, write
 from archdsl.library.catalog import CatalogEntry
@@ -21,8 +24,8 @@ from archdsl.planning.budgets import Budget, number
 from archdsl.report.grid import grid
 from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
-from archdsl.spec.find import library_folder
-from archdsl.spec.open import Spec
+from archdsl.spec.find import find_spec, library_folder
+from archdsl.spec.open import Spec, may_extend
 
 FORMATS = ("table", "json", "markdown")
 
@@ -126,7 +129,7 @@ class Solution(ShownAsText):
             budgets = [budget for budget in self.budgets if budget.figure == name]
             for budget in budgets:
                 used = 100 * number(name, self.figures) / budget.limit if budget.limit else 100
-                rows.append([*cell, f"{budget.operator} {budget.text}", f"{used:.1f} %"])
+                rows.append([*cell, f"{budget.operator} {budget.text}", f"{used:.1f} %" if used < inf else ""])
             if not budgets:
                 rows.append([*cell, "maximised" if name == self.maximise else "", ""])
         return rows
@@ -145,7 +148,8 @@ class Solution(ShownAsText):
         if self.next is not None:
             facts.append(("next", f"{self.next} fails: {'; '.join(self.next.reasons)}"))
         else:
-            facts.append(("next", "no setting is better"))
+            scaled = self.setting.phi is not None
+            facts.append(("next", "no larger scaling was tried: `--scale PHI`" if scaled else "no setting is better"))
         if self.invalid:
             first = "; ".join(f"{one}: {one.reasons[0]}" for one in self.invalid)
             facts.append(("invalid", f"{self.method.invalid:,} settings, such as {first}"))
@@ -157,7 +161,9 @@ class Solution(ShownAsText):
             "name": self.network.name,
             **_data(self.setting),
             "maximise": self.maximise,
-            "budgets": [asdict(budget) | {"value": number(budget.figure, self.figures)} for budget in self.budgets],
+            "budgets": [
+                asdict(budget) | {"value": _finite(number(budget.figure, self.figures))} for budget in self.budgets
+            ],
             "method": asdict(self.method),
             "ties": self.ties,
             "next": None if self.next is None else _data(self.next),
@@ -200,6 +206,23 @@ class Solution(ShownAsText):
             output.write(text.encode())
         assert output.written is not None
         return output.written
+
+
+def _finite(value: float) -> float | str:
+    """JSON has no infinity: a receptive field of the whole input is `all`."""
+    return "all" if value == inf else value
+
+
+def check_extends(spec: str, path: str | os.PathLike[str]) -> None:
+    """Raise E0207 if a spec at `path` could not extend SPEC, E0001 if its name does not end in .yaml or .yml."""
+    check_ending(str(path), (".yaml", ".yml"))
+    location = find_spec(spec)
+    if location.path == "-":
+        raise error("E0207", "a spec from standard input cannot be extended", help="write it to a file", status=2)
+    source, folder = Path(location.path).resolve(), Path(path).resolve().parent
+    if not may_extend(folder, source):
+        message = f"`{path}` could not extend `{location.path}`: a spec extends specs in its own folder and below"
+        raise error("E0207", message, help=f"write it to {source.parent}", status=2)
 
 
 def _data(setting: Setting) -> dict[str, Any]:

@@ -19,16 +19,16 @@ from archdsl.library.conditions import Condition, Missing
 from archdsl.network import Network
 from archdsl.network.open import ArgValue, InputSize, size_text
 from archdsl.planning import budgets as costs
-from archdsl.planning.budgets import TIES, Amount, Budget, number, read_budgets
-from archdsl.planning.grid import LIMIT, MOST, searched, shown
-from archdsl.planning.scaling import PHIS, Coefficients, scaled
+from archdsl.planning.budgets import TIES, WHERE, Amount, Budget, number, read_budgets
+from archdsl.planning.grid import LIMIT, MOST, searched, shown, words_of
+from archdsl.planning.scaling import Coefficients, checked, phis, scaled
 from archdsl.planning.search import Grid, NotMonotone, Point, Row, TooMany
 from archdsl.planning.solution import Method, Setting, Solution
 from archdsl.planning.variants import Variants
 from archdsl.progress import Progress
 
-PHI, WHERE = "phi", "where"
-"""Figures of a setting that are no column: the scaling, and 1 if the condition is true."""
+PHI = "phi"
+"""The figure of a setting that is the scaling."""
 _FIRST = 3
 """Invalid settings that the solution names."""
 
@@ -37,11 +37,11 @@ def solve(
     spec: str | os.PathLike[str],
     *,
     over: str | Mapping[str, Sequence[ArgValue] | str | None] | Sequence[str] | None = None,
-    budgets: Mapping[str, Amount] | None = None,
+    budgets: Mapping[str, Amount | Sequence[Amount]] | None = None,
     maximise: str | None = None,
     where: str | None = None,
     scale: bool | float | None = None,
-    coefficients: Coefficients = Coefficients(),
+    coefficients: Sequence[float] = Coefficients(),
     args: Mapping[str, object] | None = None,
     input: InputSize | None = None,
     limit: int = LIMIT,
@@ -50,11 +50,11 @@ def solve(
     """Find the best setting of the arguments `over` within budgets.
 
     `over`: the values of each argument, `{"n": range(1, 19), "width": None}` or `"n=1..18,width"`; without values,
-    those from the `min` to the `max` of its declaration. `budgets`: by figure, `{"params": "<=5M"}`. `maximise`: the
-    figure that is to be large; of settings that are equally good, the one with the fewest MACs is chosen, then the one
-    with the fewest parameters. `where`: a condition on the figures. `scale`, in place of `over`: scale the network by
-    this number, or with True by the largest within the budgets, with these `coefficients` (Tan and Le 2019). `args` and
-    `input` apply to all settings.
+    those from the `min` to the `max` of its declaration. `budgets`: by figure, `{"params": "<=5M"}`, or a list of
+    several. `maximise`: the figure that is to be large; of settings that are equally good, the one with the fewest MACs
+    is chosen, then the one with the fewest parameters. `where`: a condition on the figures and on `over`. `scale`, in
+    place of `over`: scale the network by this number, or with True by the largest within the budgets, with these
+    `coefficients` (Tan and Le 2019). `args` and `input` apply to all settings.
 
     Up to `limit` settings are all counted, which proves the result. If there are more, a monotone search counts at most
     as many; it assumes that figures grow with every argument, and checks that on what it counts.
@@ -68,21 +68,31 @@ def solve(
     bounds = read_budgets(budgets or {})
     _check_together(over is not None, bool(bounds) or where is not None, maximise, scale)
     variants = Variants(spec)
-    values, problem = variants.document.known_arguments(dict[str, Any](args or {}))
-    if problem is not None:
-        raise problem
+    values, wrong = variants.document.known_arguments(dict[str, Any](args or {}))
+    if wrong is not None:
+        raise wrong
     fixed = {name: values[name] for name in args or {}}
     goal = PHI if maximise is None else maximise
-    condition = None if where is None else Condition(where)
+    ranges = {} if over is None else searched(variants.document, over, values, fixed)
+    condition = None if where is None else Condition(where, tuple(ranges), words_of(ranges))
     bounds += () if where is None else (Budget(WHERE, ">=", 1, where),)
     names = tuple(dict.fromkeys((*(bound.figure for bound in bounds), goal, *TIES)))
     extra = demanded((*names, *(condition.figures if condition is not None else ())))
     settings = _Settings(variants, fixed, size_text(input), names, condition, progress, extra)
-    if over is not None:
-        settings.ranges = searched(variants.document, over, values)
+    settings.ranges = ranges
+    if over is None:
+        settings.coefficients = checked(coefficients, scale)
+        settings.ranges = {PHI: phis() if scale is True else (float(scale or 0),)}
+    search = _Search(settings, bounds, goal, limit)
+    try:
+        solution = search.solution()
+    except ArchError as problem:
+        if scale is not True or problem.diagnostics[0].code != "E0915" or all(bound.upper for bound in bounds):
+            raise
     else:
-        settings.ranges = {PHI: PHIS if scale is True else (float(scale or 0),)}
-        settings.coefficients = coefficients
+        if scale is not True or solution.next is not None:
+            return solution
+    settings.ranges = {PHI: phis(further=True)}
     return _Search(settings, bounds, goal, limit).solution()
 
 
@@ -243,10 +253,13 @@ class _Search:
         row = self._row(closest)
         binding = max(self.budgets, key=lambda budget: budget.excess(row[budget.figure]))
         notes = f"closest: {self.settings.setting(closest)}: {'; '.join(self._reasons(closest))}", str(self._method())
-        help_ = (
-            "raise this budget, or allow other values" if binding.upper else "lower this budget, or allow other values"
+        change = (
+            "change this condition"
+            if binding.figure == WHERE
+            else f"{'raise' if binding.upper else 'lower'} this budget"
         )
-        return error("E0915", f"no setting meets the budgets; `{binding}` binds", notes=notes, help=help_)
+        message = f"no setting meets the budgets; `{binding}` binds"
+        return error("E0915", message, notes=notes, help=f"{change}, or allow other values")
 
     def _falls(self, problem: NotMonotone) -> ArchError:
         settings, name = self.settings, problem.name
@@ -280,10 +293,10 @@ class _Search:
 
 def _reason(budget: Budget, row: Row, entry: CatalogEntry) -> str:
     """Return why a setting fails: `params 5,234,112 is 4.7 % above 5M`."""
-    if budget.figure not in COLUMNS:
+    if budget.figure == WHERE:
         return f"`{budget.text}` is false"
     excess, column = budget.excess(row[budget.figure]), COLUMNS[budget.figure]
     side = "above" if budget.upper else "below"
     by = f"{100 * excess:.3g} % {side}" if 1e-4 < excess < 10 else side
-    times = f", by a factor of {1 + excess:,.0f}" if budget.upper and 10 <= excess < inf else ""
+    times = f", by a factor of {1 + excess:,.0f}" if budget.upper and budget.limit and 10 <= excess < inf else ""
     return f"{column.title} {column.cell(entry)} is {by} the budget {budget.operator} {budget.text}{times}"

@@ -14,7 +14,7 @@ from archdsl.library.choice import choice
 from archdsl.library.columns import SORTED, demanded
 from archdsl.library.compare import Comparison, Invalid, chosen
 from archdsl.network.open import size_text
-from archdsl.planning.grid import LIMIT, MOST, Grid, values_of
+from archdsl.planning.grid import LIMIT, MOST, Grid, values_of, words_of
 from archdsl.planning.variants import Variants
 from archdsl.progress import Progress
 
@@ -48,9 +48,10 @@ def sweep(
     check_mappings(args=args)
     check_range("limit", limit, 1, MOST)
     check_callables(progress=progress)
-    asked = choice(where, pareto, sort, reverse, SORTED, tuple(args))
-    variants, extra = Variants(spec), demanded(asked.figures)
+    variants = Variants(spec)
     grid = Grid(values_of(variants.document, args), input_sizes(input), limit)
+    asked = choice(where, pareto, sort, reverse, SORTED, tuple(args), words_of(grid.values))
+    extra = demanded(asked.figures)
     entries: list[CatalogEntry] = []
     invalid: list[Invalid] = []
     for number, (setting, size) in enumerate(grid):

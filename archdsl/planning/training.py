@@ -38,7 +38,6 @@ def memory_bytes(net: Network, cost: TrainingCost, memory: str | int) -> int:
 
 def _measures(net: Network, cost: TrainingCost) -> Iterator[str]:
     """What one sample needs with other options, where that is less: `1.234 GB with `--precision amp``."""
-    least = cost.peak(1)
     optimizers: tuple[Optimizer, ...] = tuple(dict.fromkeys((cost.optimizer, "sgd")))
     precisions: tuple[Precision, ...] = ("fp32",) if cost.device == "cpu" else ("fp32", "amp")
     for optimizer, precision, checkpoint in product(optimizers, precisions, (False, True)):
@@ -48,6 +47,5 @@ def _measures(net: Network, cost: TrainingCost) -> Iterator[str]:
         }
         changed = [text for text, is_new in options.items() if is_new] + ["--checkpoint"] * checkpoint
         need = cost_of_step(net, 1, optimizer, precision, cost.device, checkpoint).peak(1)
-        if changed and need < _LESS * least:
-            least = need
+        if changed and need < _LESS * cost.peak(1):
             yield f"{in_bytes(need)} with `{' '.join(changed)}`"

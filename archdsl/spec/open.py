@@ -53,7 +53,7 @@ def files_of(spec: str) -> list[Path]:
         location = find_spec(spec)
         while location.path != "-" and len(paths) <= MAX_EXTENDS:
             path = Path(location.path).resolve()
-            if path in paths or (paths and not _may_extend(paths[-1].parent, path)):
+            if path in paths or (paths and not may_extend(paths[-1].parent, path)):
                 break
             paths.append(path)
             tree = parse(read_source(location))
@@ -66,7 +66,7 @@ def files_of(spec: str) -> list[Path]:
     return paths
 
 
-def _may_extend(folder: Path | None, path: Path) -> bool:
+def may_extend(folder: Path | None, path: Path) -> bool:
     """Whether a spec in a folder may extend the file: it is in the library or below the folder."""
     return library_folder() in path.parents or (folder is not None and folder in path.parents)
 
@@ -158,7 +158,7 @@ def _extended(tree: Map, source: Source, chain: tuple[Path, ...]) -> Map:
 def _base(location: SpecLocation, name: Scalar, here: Path | None, chain: tuple[Path, ...]) -> Map:
     """The base spec, merged with its own base. Raises E0206, E0207, and the errors of the base."""
     path = Path(location.path).resolve()
-    inside = _may_extend(here.parent if here is not None else None, path)
+    inside = may_extend(here.parent if here is not None else None, path)
     if location.path == "-" or not inside or Path(name.text).is_absolute():
         folder = "the folder of this spec or in " if here is not None else ""
         raise error("E0207", f"`extends` accepts only specs in {folder}the library", name.span)

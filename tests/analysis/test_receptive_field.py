@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import archdsl
-from archdsl.analysis.receptive_field import field_at, receptive_fields
+from archdsl.analysis.receptive_field import feature_field, field_at, receptive_fields
 from archdsl.graph import Graph
 from archdsl.shapes import concrete
 from tests.ops.cases import CASES, Case
@@ -339,3 +339,16 @@ def test_the_field_of_one_value_has_its_place() -> None:
         rows, columns = (image.grad[0, 0].abs().sum(dim=axis).nonzero().flatten() for axis in (1, 0))
         expected = tuple((int(lines[0]), int(lines[-1]) + 1) for lines in (rows, columns))
         assert field_at(graph, number, place) == expected, node
+
+
+@pytest.mark.parametrize(
+    ("net", "expected"),
+    [
+        ("[5 * 3x3 conv 8 /2, 1x1 conv 8]", (63, 63)),
+        ("[3x3 conv 8, 30x30 conv 8 valid, 1x1 conv 2]", (32, 32)),
+        ("[3x3 conv 8, 32x32 avgpool, 1x1 conv 2]", (3, 3)),
+        ("[3x3 conv 8, gap, 1x1 conv 2]", (3, 3)),
+    ],
+)
+def test_a_map_of_one_pixel_is_a_feature_map_unless_it_is_pooled(net: str, expected: tuple[int, ...]) -> None:
+    assert feature_field(archdsl.loads(f"input: 3x32x32\nnet: {net}\n").graph) == expected

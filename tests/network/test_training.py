@@ -39,7 +39,7 @@ def test_wrong_arguments_are_errors() -> None:
             call()
 
 
-@pytest.mark.parametrize("net", ["[relu, gap]", "[3x3 conv 2 weight=[[0,1,0],[1,-4,1],[0,1,0]] nobias, gap]"])
+@pytest.mark.parametrize("net", ["[relu, gap]", "['3x3 conv 2 weight=[[0,1,0],[1,-4,1],[0,1,0]] nobias', gap]"])
 def test_a_network_of_which_nothing_is_trained_is_an_error(net: str) -> None:
     with pytest.raises(archdsl.ArchError, match="E0920"):
         archdsl.training_cost(archdsl.loads(f"input: 3x8x8\nnet: {net}"))

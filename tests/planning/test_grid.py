@@ -36,10 +36,18 @@ def tried(name: str, text: object) -> tuple[object, ...]:
         ("l", [[3, 4], [2, 2]], ((3, 4), (2, 2))),
         ("n", range(2, 8, 3), (2, 5)),
         ("n", 5, (5,)),
+        ("n", (n for n in (4, 2)), (4, 2)),
+        ("n", {3}, (3,)),
     ],
 )
 def test_values(name: str, text: object, expected: tuple[object, ...]) -> None:
     assert tried(name, text) == expected
+
+
+def test_values_of_numpy_are_values() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert tried("n", numpy.int64(8)) == (8,) and tried("n", numpy.arange(2, 5)) == (2, 3, 4)
+    assert all(type(value) is int for value in tried("n", numpy.arange(2, 5)))
 
 
 def test_names_are_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,33 @@ def test_the_largest_scaling_within_a_budget() -> None:
     assert solution.next is not None and solution.next.phi == 1.1
     larger = archdsl.solve("efficientnet_b0", scale=1.1)
     assert larger.network.macs > 10**9
+
+
+TOY = """
+input: 1x32x32
+args: {w: {default: 8, scale: width}, n: {default: 1, scale: depth}}
+net: {body: n * 3x3 conv w, pool: gap, fc: fc 3}
+"""
+
+
+def test_further_scalings_are_tried_where_none_fails(tmp_path: Path) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text(TOY)
+    solution = archdsl.solve(path, scale=True, budgets={"params": "<=60k"})
+    assert solution.setting.phi is not None and solution.setting.phi > 7 and solution.next is not None
+    larger = archdsl.solve(path, scale=True, budgets={"params": ">=60k", "macs": "<=20G"})
+    assert larger.network.params >= 60_000
+    open_ended = archdsl.solve(path, scale=True, budgets={"params": "<=1G"})
+    assert open_ended.next is None and "no larger scaling was tried" in open_ended.text()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale": 5000}, {"scale": float("nan")}, {"coefficients": (1.2, 1.1)}, {"coefficients": (0, 1, 1)}]
+)
+def test_wrong_scalings(wrong: dict[str, Any]) -> None:
+    with pytest.raises(archdsl.ArchError, match="E0002"):
+        archdsl.solve("efficientnet_b0", **{"scale": 1, **wrong})
+    assert archdsl.solve("efficientnet_b0", scale=1, coefficients=(1.2, 1.1, 1.15)).setting.phi == 1
 
 
 def test_a_network_without_marks() -> None:

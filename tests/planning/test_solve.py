@@ -159,6 +159,13 @@ def test_the_result_is_a_spec_with_the_same_figures(tmp_path: Path) -> None:
         (["--over", "n=1..1000000000", "--params", "1M"], ["E0911", "1,000,000,000"]),
         (["--over", "n", "--params", "<=M"], ["E0912"]),
         (["--over", "n", "--params", "1M", "--where", "parms > 3"], ["E0304", "did you mean `params`?"]),
+        (["--over", "n=1,2", "--over", "n=3", "--params", "1M"], ["E0914", "set twice"]),
+        (["--over", "n=1,2", "-a", "n=3", "--params", "1M"], ["E0003", "set and searched"]),
+        (["--over", "n=1..9", "--params", "<=5k", "--params", ">=9k"], ["E0915", "closest"]),
+        (["--over", "n", "--params", "1M", "--where", "params > 2M"], ["`params > 2M` binds", "change this condition"]),
+        (["--over", "n", "--params", "1M", "-o", "below/mine.yaml"], ["E0207", "in its own folder and below"]),
+        (["--over", "n", "--params", "1M", "-o", "mine.txt"], ["E0001", ".yaml"]),
+        (["--over", "n", "--peak", "200"], ["E0912", "no unit"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -168,6 +175,40 @@ def test_wrong_requests(options: list[str], words: list[str], tmp_path: Path) ->
     result = run("solve", tmp_path / "growing.yaml", *options, *more)
     assert result.exit_code in (1, 2)
     assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_a_band_of_one_figure_and_a_condition_on_an_argument(tmp_path: Path) -> None:
+    path = tmp_path / "growing.yaml"
+    path.write_text(GROWING)
+    rows = {n: archdsl.load(path, n=n).params for n in range(1, 9)}
+    low, high = rows[3], rows[6]
+    best = archdsl.solve(path, over="n=1..8", budgets={"params": [f">={low}", high]}, maximise="depth")
+    assert best.args["n"] == 6 and [str(b) for b in best.budgets] == [f"params >= {low}", f"params <= {high}"]
+    result = run("solve", path, "--over", "n=1..8", "--where", "n < 6", "--where", "n != 5", "--maximise", "params")
+    assert "n=4" in result.stdout.splitlines()[0]
+
+
+def test_what_comes_closest_misses_the_others_by_least(tmp_path: Path) -> None:
+    path = tmp_path / "growing.yaml"
+    path.write_text(GROWING)
+    with pytest.raises(archdsl.ArchError, match="E0915") as caught:
+        archdsl.solve(path, over="w=8..64/8", budgets={"params": "<=2k", "depth": ">=1000"}, maximise="macs")
+    row = {w: archdsl.load(path, w=w).params for w in (8, 16)}
+    fitting = "w=16" if row[16] <= 2000 else "w=8"
+    assert f"closest: {fitting}:" in str(caught.value)
+
+
+def test_a_field_of_the_whole_input_is_no_number_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(
+        "input: 1x16x16\nargs: {w: 8}\nblocks:\n  gate: {g: [gap, 1x1 conv 8 sigmoid], y: 'mul <- input, g'}\n"
+        "net: {a: 3x3 conv 8, b: gate, c: 3x3 conv w, p: gap, f: fc 2}\n"
+    )
+    options = ("--over", "w=8,16", "--receptive-field", ">=3", "--maximise", "params")
+    result = run("solve", path, *options, "--format", "json")
+    data = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert data["budgets"][0]["value"] == data["figures"]["receptive_field"] == "all"
+    assert "inf" not in run("solve", path, *options).stdout
 
 
 def test_an_argument_without_effect(tmp_path: Path) -> None:

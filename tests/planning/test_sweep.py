@@ -129,6 +129,33 @@ def test_to_pandas(small: str) -> None:
     assert list(result.to_pandas()["args.n"]) == [1, 2, 3]
 
 
+def test_names_order_and_figures_of_arguments(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        "input: 1x16x16\nargs: {act: relu, depth: 1, w: 8}\n"
+        "net: {a: depth * 3x3 conv w act=act, b: '2x3 conv 8 /3 valid', p: gap, f: fc 2}\n"
+    )
+    named = archdsl.sweep(path, {"act": "relu,gelu"}, where="act == gelu")
+    assert [dict(entry.args)["act"] for entry in named.entries] == ["gelu"]
+    figure = archdsl.sweep(path, {"depth": "1..3"}, where="depth >= 4", sort="depth", reverse=True)
+    assert [entry.depth for entry in figure.entries] == [5, 4]
+    assert "`depth` in the condition is the figure, not the argument" in figure.notes
+    ordered = archdsl.sweep(path, {"w": "16,8"}, sort="w")
+    assert [dict(entry.args)["w"] for entry in ordered.entries] == [8, 16]
+    fields = archdsl.sweep(path, {"w": "8,16", "depth": "1,2"}, where="receptive_field <= 4")
+    assert {entry.receptive_field for entry in fields.entries} == {"4 x 5"}
+    assert archdsl.sweep(path, {"w": 8}).to_json()[0]["receptive_field"] == "4 x 5"
+
+
+def test_a_chart_leaves_out_fields_of_the_whole_input(tmp_path: Path) -> None:
+    result = archdsl.compare("resnet18", "efficientnet_b0", pareto="receptive_field,macs")
+    chart = result.chart("svg")
+    assert "not in the chart, no bounded receptive field: efficientnet_b0" in chart.notes
+    gated = archdsl.compare("efficientnet_b0", "efficientnet_b1", pareto="receptive_field,macs")
+    with pytest.raises(archdsl.ArchError, match="E0852"):
+        gated.chart("svg")
+
+
 def test_a_table_says_how_training_is_counted_where_it_is_shown(small: str) -> None:
     sweep = archdsl.sweep(small, {"n": "1..2"}, where="training < 1GiB")
     assert dict(sweep.entries[0].extra)["training"] == archdsl.training_cost(small, args={"n": 1}).peak_bytes

@@ -16,12 +16,18 @@ def test_memory_is_a_quantity_of_bytes() -> None:
     for text, code, words in (
         ("5M", "E0912", "count"),
         ("24", "E0912", "no unit"),
-        ("93MB", "E0921", "--checkpoint"),
         ("1MiB", "E0921", "alone do not fit"),
     ):
         with pytest.raises(archdsl.ArchError, match=code) as caught:
             memory_bytes(NET, cost, text)
         assert words in str(caught.value)
+
+
+def test_what_needs_less_is_proposed() -> None:
+    net = archdsl.load("unet")
+    with pytest.raises(archdsl.ArchError, match="E0921") as caught:
+        memory_bytes(net, archdsl.training_cost(net), "1GB")
+    assert "with `--precision amp`" in str(caught.value) and "alone" not in str(caught.value)
 
 
 def test_only_what_needs_less_is_proposed() -> None:
