@@ -15,8 +15,8 @@ import archdsl
 from archdsl.drawing.page import page
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "page.png"
-SIZE = {"width": 1280, "height": 860}
-START = "#open=1_2_2.0_2.1_3_4_5&at=2.1.1"
+SIZE = {"width": 1400, "height": 900}
+START = "#at=layer1.1.conv2"
 
 
 def main() -> None:
