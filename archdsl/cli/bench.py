@@ -147,6 +147,8 @@ def _without_runs(console: Console, options: Mapping[str, Any]) -> None:
             "estimates and calibrations are for ONNX Runtime in float32",
             help="leave out `--against`, `--weights`, `--profile` and `--precision`",
         )
+    if calibrate and (options["args"] or options["size"]):
+        raise conflict("`--calibrate` measures this machine: `-a` and `--input` have no meaning", help="leave them out")
     if not calibrate and not specs:
         raise click.UsageError("Missing argument 'SPEC...'.")
     text = _calibration(console, options) if calibrate else _estimates(console, options)
@@ -164,11 +166,11 @@ def _calibration(console: Console, options: Mapping[str, Any]) -> str:
 
 def _estimates(console: Console, options: Mapping[str, Any]) -> str:
     import archdsl
-    from archdsl.diagnostics.arguments import check_choice
+    from archdsl.diagnostics.arguments import conflict
     from archdsl.spec.open import parse_overrides
 
-    for device in options["device"]:
-        check_choice("device", device, ("cpu",))
+    if {*options["device"]} != {"cpu"}:
+        raise conflict("estimates are for the CPU; there are none for GPUs", help="leave out `--device`")
     args, batches = parse_overrides(options["args"]), options["batches"]
     result = archdsl.estimate(
         *options["specs"], batch=batches, threads=options["threads"], args=args, input=options["size"]

@@ -134,8 +134,8 @@ def filled(columns: Sequence[str], entries: Sequence[CatalogEntry]) -> tuple[str
 
 
 def label(entry: CatalogEntry, names: Sequence[str]) -> str:
-    """Return the arguments of an entry with these names, `n=3 width=16`; without any, its own name."""
-    own = dict(entry.args)
+    """Return the arguments of an entry with these names, `n=3 width=16`, and its `input`; without any, its name."""
+    own = dict(entry.args) | {"input": entry.input}
     return " ".join(f"{name}={show(own[name])}" for name in names if name in own) or entry.name
 
 

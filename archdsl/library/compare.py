@@ -38,7 +38,7 @@ from archdsl.library.columns import (
     to_json,
 )
 from archdsl.library.comparison_chart import ComparisonChart, comparison_chart
-from archdsl.library.demand import TRAINED, TRAINING
+from archdsl.library.demand import conventions
 from archdsl.network import Network, as_network
 from archdsl.packages import require_package
 from archdsl.progress import Progress
@@ -287,8 +287,8 @@ def _as_table(comparison: Comparison, style: Style) -> str:
         text = grid(titles, rows, {*titles} - LEFT, style, _DROPPED)
     note = f"counted   {CONVENTION}; the receptive field is that of the last feature map"
     args = ", ".join(f"{name}={value}" for name, value in comparison.args.items())
-    trained = [TRAINED] * bool(TRAINING & {*comparison.demanded})
-    lines = [f"arguments {args}"] * bool(args) + [note, *trained]
+    lines = [f"arguments {args}"] * bool(args) + [note]
+    lines += [f"{label:9} {text}" for label, text in conventions(comparison.demanded)]
     return "\n".join([text, *(style.paint("quiet", line) for line in lines), *invalid_lines(comparison)]) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,15 @@ DEMANDED: Mapping[str, Callable[[Network], float | None]] = {
 }
 """By the names of their columns. A function returns None where the network has no such figure."""
 
-TRAINED = "training  a step of one sample in fp32 with sgd on cuda, as `archdsl params --training` counts it"
-"""How the figures of training are counted, below a table."""
-TRAINING = frozenset({"training", "sample", "step"})
+
+def conventions(demanded: Collection[str]) -> list[tuple[str, str]]:
+    """Return what the figures are: a label and a text each, for below a table."""
+    out = []
+    if {"training", "sample", "step"} & {*demanded}:
+        text = "a step of one sample in fp32 with sgd on cuda, as `archdsl params --training` counts it"
+        out.append(("training", text))
+    if "estimated_ms" in demanded:
+        from archdsl.timing.estimate import latest
+
+        out.append(("estimated", latest()))
+    return out

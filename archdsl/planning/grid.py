@@ -90,6 +90,8 @@ def _values(document: Document, name: str, given: object) -> range | Steps | Val
         items = list(split(given))
         if len(items) == 1 and (match := _RANGE.fullmatch(items[0])):
             return _range(name, items[0].strip(), *match.groups())
+        if any(".." in item and not _RANGE.fullmatch(item) for item in items):
+            _refused(name, f"`{given[:60]}` is no range of numbers")
         if any(not item.strip() for item in items):
             _refused(name, f"`{given[:60]}` has an empty value")
         if any(_RANGE.fullmatch(item) for item in items):

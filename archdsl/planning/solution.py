@@ -19,6 +19,7 @@ from archdsl.language.expressions import Value, show
 from archdsl.language.format.yaml_writer import YamlLayout, YamlLeaf, mapping, write
 from archdsl.library.catalog import CatalogEntry
 from archdsl.library.columns import COLUMNS, COSTS, plain, to_json
+from archdsl.library.demand import conventions
 from archdsl.network import Network, of_source
 from archdsl.planning.budgets import Budget, number
 from archdsl.report.grid import grid
@@ -116,7 +117,8 @@ class Solution(ShownAsText):
             table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
             return f"**{head}**\n\n{table}\n" + "".join(f"- {label}: {text}\n" for label, text in self._facts())
         table = grid(titles, rows, {"value", "used"}, style)
-        facts = [style.paint("quiet", label.ljust(9)) + escape_control(text) for label, text in self._facts()]
+        width = max((len(label) for label, _ in self._facts()), default=0) + 2
+        facts = [style.paint("quiet", label.ljust(width)) + escape_control(text) for label, text in self._facts()]
         return "\n".join([style.paint("head", head), "", table, *facts]) + "\n"
 
     def _rows(self) -> list[list[str]]:
@@ -134,6 +136,10 @@ class Solution(ShownAsText):
                 rows.append([*cell, "maximised" if name == self.maximise else "", ""])
         return rows
 
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return self.maximise, *(budget.figure for budget in self.budgets)
+
     def _facts(self) -> list[tuple[str, str]]:
         if self.method.settings == 1:
             return []
@@ -150,6 +156,7 @@ class Solution(ShownAsText):
         else:
             scaled = self.setting.phi is not None
             facts.append(("next", "no larger scaling was tried: `--scale PHI`" if scaled else "no setting is better"))
+        facts += conventions(self._named)
         if self.invalid:
             first = "; ".join(f"{one}: {one.reasons[0]}" for one in self.invalid)
             facts.append(("invalid", f"{self.method.invalid:,} settings, such as {first}"))

@@ -247,9 +247,8 @@ class _Search:
         """E0915: what comes closest, and the budget that it misses by most."""
         if closest is None:
             (point, why), *others = self.settings.reasons.items()
-            return error(
-                "E0915", f"all {len(others) + 1:,} settings are invalid; {self.settings.setting(point)}: {why}"
-            )
+            which = f"all {len(others) + 1:,} settings are invalid" if others else "the setting is invalid"
+            return error("E0915", f"{which}; {self.settings.setting(point)}: {why}")
         row = self._row(closest)
         binding = max(self.budgets, key=lambda budget: budget.excess(row[budget.figure]))
         notes = f"closest: {self.settings.setting(closest)}: {'; '.join(self._reasons(closest))}", str(self._method())

@@ -35,7 +35,7 @@ from archdsl.runtime.devices import Device
 from archdsl.runtime.placement import node_events
 from archdsl.runtime.session import Session, Tuning, open_session, require
 from archdsl.shapes import concrete
-from archdsl.timing.calibration import MAX_THREADS, Calibration, Sample, cores, save, this_machine
+from archdsl.timing.calibration import MAX_THREADS, Calibration, Sample, cores, save, target, this_machine
 from archdsl.timing.kernels import REORDERS, Kernel, kernels
 from archdsl.timing.probes import OVERHEAD, PROBES
 from archdsl.timing.profile import machine_rates, plain_name, run_clock
@@ -66,6 +66,7 @@ def calibrate(
     require_package("onnx")
     require(device)
     machine = this_machine(threads or cores())
+    target(machine)
     facts, samples = _facts(machine.threads, seconds, watched(watch, "measuring this machine"))
     calibration = Calibration(machine, date.today().isoformat(), samples=samples, **facts)
     save(calibration)

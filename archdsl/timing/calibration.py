@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from archdsl.diagnostics import Diagnostic, error
-from archdsl.files.atomic import NotRegular, atomic_write, make_folder, open_regular
+from archdsl.files.atomic import NotRegular, atomic_write, open_regular
 from archdsl.files.cache import cache_folder
 from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
@@ -149,14 +149,27 @@ def _runtime() -> str:
 # --- the cache -------------------------------------------------------------------------------------------
 
 
+def target(machine: Machine) -> Path:
+    """Return the file of a calibration, and make its folder. Raises E0701 if it cannot be written."""
+    help_ = "set ARCHDSL_CACHE to the absolute path of a folder that can be written"
+    try:
+        folder = _folder(machine)
+    except RuntimeError:
+        raise error("E0701", "there is no cache folder", help=help_) from None
+    path = folder / f"{machine.threads}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK) and not path.is_dir()
+    except OSError:
+        writable = False
+    if not writable:
+        raise error("E0701", f"`{path}` cannot be written", help=help_)
+    return path
+
+
 def save(calibration: Calibration) -> Path:
     """Write the calibration to the cache, and return its file. Raises E0701 or E0704 if that is not possible."""
-    try:
-        folder = _folder(calibration.machine)
-    except RuntimeError:
-        raise error("E0701", "there is no cache folder", help="set ARCHDSL_CACHE to an absolute path") from None
-    make_folder(folder)
-    path = folder / f"{calibration.machine.threads}.json"
+    path = target(calibration.machine)
     with atomic_write(path, force=True) as file:
         file.write(json.dumps({"format": _FORMAT, **asdict(calibration)}).encode())
     return path

@@ -65,7 +65,7 @@ class EstimateResult(ShownAsText):
 
     @property
     def _source(self) -> str:
-        return f"estimated, not measured: calibration of {self.calibration.date}; {self.calibration.machine}"
+        return f"estimated, {_not_measured(self.calibration)}"
 
 
 def estimate(
@@ -107,6 +107,15 @@ def estimate_of(network: Network, batch: int, calibration: Calibration) -> Estim
 def estimated_ms(network: Network) -> float:
     """Return the estimated time of one sample with the latest calibration. Raises E0925 without one."""
     return estimate_of(network, 1, _latest()[0]).estimated_ms
+
+
+def latest() -> str:
+    """Return of which calibration `estimated_ms` is."""
+    return _not_measured(_latest()[0])
+
+
+def _not_measured(calibration: Calibration) -> str:
+    return f"not measured: calibration of {calibration.date}; {calibration.machine}"
 
 
 _latest = cache(read_calibration)

@@ -48,6 +48,9 @@ _LOG_FROM = 12.0
 """The axis is logarithmic if the highest cost is at least this many times the lowest."""
 
 
+_MIB = 2**20
+
+
 class ChartAxis(NamedTuple):
     """A figure on an axis; `label` is beside the axis, `short` in the title and the tooltips."""
 
@@ -97,6 +100,9 @@ class Plot(NamedTuple):
 def _words(axis: ChartAxis, value: float) -> str:
     if axis.percent:
         return f"{axis.short.removesuffix(' %')} {value} %"
+    if axis.unit == _MIB:
+        name, _, unit = axis.short.partition(" MiB")
+        return f"{name}{unit} {value / axis.unit:,.4g} MiB"
     return f"{in_short(int(value))}{axis.short}" if value == int(value) else f"{value:.4g} {axis.short}"
 
 
@@ -171,7 +177,7 @@ def _drawn(
         _LEFT / width,
         1 - 20 / height,
         plot.title,
-        fontsize=11,
+        fontsize=min(11.0, (width - _LEFT - 10) / (0.6 * len(plot.title))),
         weight="bold",
     )
     fitting = int((width - _LEFT) / _NOTE_WIDTH)
@@ -226,7 +232,7 @@ def _ticks(axis: Any) -> None:
 
 def _shown(axis: ChartAxis, value: float) -> float:
     """The number on an axis; a cost of 0 is drawn as the smallest one."""
-    return value if axis.percent else max(value, 1) / axis.unit
+    return value if axis.percent else (value if value > 0 else 1) / axis.unit
 
 
 def _join(axes: Axes, points: Sequence[ChartPoint], plot: Plot) -> None:
