@@ -100,3 +100,23 @@ def test_the_page_follows_dark_mode_and_a_name_finds_its_ball() -> None:
         assert point.name in names[f"name-{number}"] and Plot().words(point) in names[f"ball-{number}"]
         both = f":is(#ball-{number}, #name-{number}, #leader-{number})"
         assert f"svg:has({both}:hover) {both}" in style
+
+
+def test_figures_below_1_lie_where_they_should_and_bytes_have_their_unit() -> None:
+    from archdsl.drawing.chart.chart import ChartAxis, _figure
+
+    plot = Plot(ChartAxis("estimated ms", "estimated ms"), ChartAxis("peak MiB", "peak MiB", 2**20))
+    chosen = [ChartPoint("small", "f", 0.046, 2**19, 10**5), ChartPoint("large", "f", 0.81, 3 * 2**20, 10**6)]
+    lines = [line for line in _figure(chosen, (), plot).axes[0].lines if line.get_gid()]
+    assert sorted(line.get_xydata().tolist()[0] for line in lines) == [[0.046, 0.5], [0.81, 3.0]]
+    assert plot.words(chosen[1]) == "large: peak 3 MiB, 0.81 estimated ms, 1.000 Mparams"
+
+
+def test_a_long_title_fits() -> None:
+    from archdsl.drawing.chart.chart import ChartAxis, _figure
+
+    long = ChartAxis("a figure with a name that has no end", "a figure with a name that has no end, and still no end")
+    figure = _figure([ChartPoint("a", "f", 1, 2, 3)], (), Plot(long, long))
+    figure.draw_without_rendering()
+    (title,) = (text for text in figure.texts if text.get_text() == Plot(long, long).title)
+    assert title.get_window_extent().x1 <= figure.bbox.x1

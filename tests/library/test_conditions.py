@@ -36,6 +36,7 @@ def test_conditions_are_those_of_python() -> None:
 
 def test_bytes_have_suffixes() -> None:
     entry = replace(ENTRY, peak_memory_bytes=2 * 2**30)
+    assert Condition("peak <= 2 GiB and 1 M > 3").holds(entry)
     assert Condition("peak <= 2GiB").holds(entry) and not Condition("peak <= 2GB").holds(entry)
 
 

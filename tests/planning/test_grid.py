@@ -54,7 +54,9 @@ def test_names_are_values() -> None:
     assert len(tried("how", "conv,fc")) == 2
 
 
-@pytest.mark.parametrize("text", ["5..1", "1..5/0", "1..5/-1", "0.5..1", "", "1,,2", "1..9999999,3", [], range(0)])
+@pytest.mark.parametrize(
+    "text", ["5..1", "48..", "..8", "1..5/0", "1..5/-1", "0.5..1", "", "1,,2", "1..9999999,3", [], range(0)]
+)
 def test_wrong_values_are_refused(text: object) -> None:
     with pytest.raises(archdsl.ArchError, match="E0914") as caught:
         values_of(DOCUMENT, {"n": text})

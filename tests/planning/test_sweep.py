@@ -156,6 +156,12 @@ def test_a_chart_leaves_out_fields_of_the_whole_input(tmp_path: Path) -> None:
         gated.chart("svg")
 
 
+def test_labels_of_a_chart_have_the_input_size(small: str) -> None:
+    sweep = archdsl.sweep(small, {"n": "1,2"}, input="3x16x16,3x32x32", pareto="depth,macs")
+    drawn = sweep.chart("svg").data.decode()
+    assert "n=1 input=3x16x16: " in drawn and "n=1 input=3x32x32: " in drawn
+
+
 def test_a_table_says_how_training_is_counted_where_it_is_shown(small: str) -> None:
     sweep = archdsl.sweep(small, {"n": "1..2"}, where="training < 1GiB")
     assert dict(sweep.entries[0].extra)["training"] == archdsl.training_cost(small, args={"n": 1}).peak_bytes

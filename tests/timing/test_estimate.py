@@ -17,7 +17,8 @@ from archdsl.cli import main
 
 pytest.importorskip("onnxruntime")
 
-from archdsl.timing.calibration import Calibration, Sample, read_calibration, save, this_machine
+from archdsl.timing import estimate
+from archdsl.timing.calibration import Calibration, Sample, read_calibration, save, target, this_machine
 from archdsl.timing.kernels import kernels
 from archdsl.timing.probes import PROBES
 
@@ -27,6 +28,7 @@ PLAIN = "name: plain\ninput: 8x16x16\nnet: {a: 1x1 conv 24 relu, p: gap, f: fc 1
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ARCHDSL_CACHE", str(tmp_path / "cache"))
+    estimate._latest.cache_clear()
     return tmp_path / "cache"
 
 
@@ -129,13 +131,33 @@ def test_the_command_says_that_it_estimates() -> None:
         (["lenet5", "--estimate", "--against", "torch"], "float32"),
         (["--estimate"], "Missing argument"),
         ([], "Missing argument"),
-        (["lenet5", "--estimate", "--device", "cuda"], "E0001"),
+        (["lenet5", "--estimate", "--device", "cuda"], "none for GPUs"),
+        (["--calibrate", "-a", "n=3"], "no meaning"),
         (["--calibrate", "--seconds", "0.1"], "E0002"),
     ],
 )
 def test_wrong_requests(args: list[str], words: str) -> None:
     result = run(*args)
     assert result.exit_code == 2 and words in result.stderr, result.stderr
+
+
+def test_tables_name_the_calibration(tmp_path: Path) -> None:
+    save(calibration())
+    path = tmp_path / "net.yaml"
+    path.write_text("input: 8x16x16\nargs: {w: 24}\nnet: {a: 1x1 conv w relu, p: gap, f: fc 10}\n")
+    sweep = archdsl.sweep(path, {"w": "8,16"}, sort="estimated_ms")
+    best = archdsl.solve(path, over={"w": [8, 16]}, budgets={"estimated_ms": "1s"}, maximise="params")
+    for text in (sweep.text(), best.text()):
+        assert "not measured: calibration of 2026-01-02" in text and "1 thread" in text
+
+
+def test_the_cache_is_tested_before_the_measurement(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archdsl.timing.calibrate._facts", lambda *_: pytest.fail("measured"))
+    path = target(this_machine(1))
+    path.mkdir()
+    with pytest.raises(archdsl.ArchError, match="E0701") as caught:
+        archdsl.calibrate(1)
+    assert "ARCHDSL_CACHE" in str(caught.value)
 
 
 def test_probes_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
