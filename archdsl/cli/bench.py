@@ -125,9 +125,8 @@ def command(
         watch=console.progress,
     )
     console.print_diagnostics((*result.notes, *result.failures))
-    text = result.markdown(top) if format == "markdown" else ""
-    text = text or (_json(result.data()) if format == "json" else result.text(console.style(), top))
-    console.write_output(text, output, force)
+    text = result.markdown(top) if format == "markdown" else result.text(console.style(), top)
+    console.write_output(_json(result.data()) if format == "json" else text, output, force)
     return int(bool(result.failures))
 
 

@@ -101,11 +101,9 @@ class _ConditionParser(Parser):
         text = self.scalar.text
         begin = at + len(text[at : self.stop]) - len(text[at : self.stop].lstrip())
         match = QUANTITY.match(text, begin, self.stop)
-        if match is None or not match[3]:
+        if match is None or not match[3] or match[3] in WORDS:
             return super().read(at)
         factors = [known[match[3]] for known in SUFFIXES.values() if match[3] in known]
-        if match[3] in WORDS:
-            return super().read(at)
         if not factors and " " in match[0]:
             return super().read(at)
         if not factors:

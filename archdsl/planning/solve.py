@@ -93,7 +93,10 @@ def solve(
         if scale is not True or solution.next is not None:
             return solution
     settings.ranges = {PHI: phis(further=True)}
-    return _Search(settings, bounds, goal, limit).solution()
+    further = _Search(settings, bounds, goal, limit)
+    if not further.grid.monotone:
+        further.grid.rows |= search.grid.rows  # the same scalings come first
+    return further.solution()
 
 
 def _check_together(over: bool, budget: bool, maximise: str | None, scale: bool | float | None) -> None:

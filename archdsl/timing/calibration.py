@@ -15,8 +15,8 @@ from math import isfinite, log2
 from pathlib import Path
 from typing import Any
 
-from archdsl.diagnostics import Diagnostic, error
-from archdsl.files.atomic import NotRegular, atomic_write, open_regular
+from archdsl.diagnostics import ArchError, Diagnostic, error
+from archdsl.files.atomic import NotRegular, atomic_write, check_target, make_folder, open_regular
 from archdsl.files.cache import cache_folder
 from archdsl.report.shown import ShownAsText
 from archdsl.report.table import Style
@@ -154,17 +154,12 @@ def target(machine: Machine) -> Path:
     help_ = "set ARCHDSL_CACHE to the absolute path of a folder that can be written"
     try:
         folder = _folder(machine)
+        make_folder(folder)
+        return check_target(folder / f"{machine.threads}.json", force=True)
     except RuntimeError:
-        raise error("E0701", "there is no cache folder", help=help_) from None
-    path = folder / f"{machine.threads}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK) and not path.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise error("E0701", f"`{path}` cannot be written", help=help_)
-    return path
+        raise error("E0701", "there is no cache folder", help=help_, status=2) from None
+    except ArchError as problem:
+        raise error("E0701", problem.diagnostics[0].message, help=help_, status=2) from None
 
 
 def save(calibration: Calibration) -> Path:
